@@ -1,0 +1,225 @@
+"""Doors and addresses → the kernel's packet filter, as classic BPF (linux/filter.h, bpf(4)).
+
+The filter only spares the daemon what no door listens to; the machine decides. So it may let too
+much through and never too little, and that is how it keeps within the kernel's 4,096 instructions:
+many ports become ranges, many addresses no condition. It is written here and not by libpcap, whose
+optimizer takes minutes over some hundred doors and which Debian's scapy works without.
+
+The program keeps where the IP header begins in X, the protocol in M[0], then moves X on to the
+transport header. Reading past a packet's end makes the kernel drop it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from struct import Struct
+
+from pyknockd.frame import ETHERTYPES_VLAN, EXTENSIONS, Link, packed
+from pyknockd.model import Door, Protocol
+
+MOST_RANGES = 360
+MOST_ADDRESSES = 64
+MOST_FLAG_CONDITIONS = 8
+SNAP_LENGTH = 512  # bytes of a packet that reach the daemon: every header that the decoder walks
+
+_INSTRUCTION = Struct("=HBBI")
+_OUTGOING = 4  # PACKET_OUTGOING, linux/if_packet.h
+_PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE
+_FRAGMENT_OFFSET = 0x1FFF
+
+# Opcodes: class | size | mode, linux/bpf_common.h.
+_LD_WORD, _LD_HALF, _LD_BYTE = 0x40, 0x48, 0x50  # X + k, below as absolute: 0x20, 0x28
+_LD_ABSOLUTE, _LD_HALF_ABSOLUTE, _LD_MEMORY = 0x20, 0x28, 0x60
+_LDX, _STORE, _TAX, _TXA = 0x01, 0x02, 0x07, 0x87
+_ADD, _ADD_X, _AND, _SHIFT_LEFT, _SHIFT_RIGHT = 0x04, 0x0C, 0x54, 0x64, 0x74
+_JUMP, _IF_EQUAL, _IF_AT_LEAST, _IF_SET = 0x05, 0x15, 0x35, 0x45
+_RETURN = 0x06
+
+
+@dataclass(slots=True)
+class _Program:
+    """Instructions under way; jumps hold a label's name until ``encode`` knows where it is."""
+
+    instructions: list[tuple[int, int, int, int | str]] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+
+    def add(self, code: int, value: int = 0) -> None:
+        self.instructions.append((code, 0, 0, value))
+
+    def label(self, name: str) -> None:
+        self.labels[name] = len(self.instructions)
+
+    def jump(self, label: str) -> None:
+        self.instructions.append((_JUMP, 0, 0, label))
+
+    def jump_if(self, code: int, value: int, label: str) -> None:
+        # A condition reaches 255 instructions far, a plain jump anywhere.
+        self.instructions.append((code, 0, 1, value))
+        self.jump(label)
+
+    def jump_unless(self, code: int, value: int, label: str) -> None:
+        self.instructions.append((code, 1, 0, value))
+        self.jump(label)
+
+    def fresh_label(self) -> str:
+        return f"at {len(self.instructions)}"
+
+    def encode(self) -> bytes:
+        code = bytearray()
+        for position, (opcode, true, false, value) in enumerate(self.instructions):
+            if isinstance(value, str):
+                value = self.labels[value] - position - 1
+            code += _INSTRUCTION.pack(opcode, true, false, value)
+        return bytes(code)
+
+
+def program(doors: Sequence[Door], own: Iterable[str], link: Link) -> bytes:
+    """The filter for an interface whose frames begin as ``link`` says: an array of ``sock_filter``.
+
+    ``own`` are its addresses, which doors without a target listen to.
+    """
+    listening = [door for door in doors if door.steps]
+    addresses = {door.target for door in listening if door.target is not None}
+    if any(door.target is None for door in listening):
+        addresses.update(own)
+    code = _Program()
+    _find_ip_header(code, link)
+    _ipv4(code, sorted(packed(a) for a in addresses if ":" not in a))
+    _ipv6(code, sorted(packed(a) for a in addresses if ":" in a))
+    _transport(code, listening)
+    code.label("accept")
+    code.add(_RETURN, SNAP_LENGTH)
+    code.label("drop")
+    code.add(_RETURN, 0)
+    return code.encode()
+
+
+def _find_ip_header(code: _Program, link: Link) -> None:
+    code.add(_LD_ABSOLUTE, _PACKET_TYPE)
+    code.jump_if(_IF_EQUAL, _OUTGOING, "drop")
+    offsets = (14, 18, 22) if link is Link.ETHERNET else (0,)
+    for offset in offsets:
+        code.add(_LDX, offset)
+        if offset != offsets[-1]:
+            code.add(_LD_HALF_ABSOLUTE, offset - 2)
+            tagged = code.fresh_label()
+            for ethertype in sorted(ETHERTYPES_VLAN):
+                code.jump_if(_IF_EQUAL, ethertype, tagged)
+            code.jump("ip")
+            code.label(tagged)
+    code.label("ip")
+    code.add(_LD_BYTE, 0)
+    code.add(_SHIFT_RIGHT, 4)
+    code.jump_if(_IF_EQUAL, 6, "ipv6")
+    code.jump_unless(_IF_EQUAL, 4, "drop")
+
+
+def _ipv4(code: _Program, addresses: list[bytes]) -> None:
+    _destination(code, addresses, 16)
+    code.add(_LD_HALF, 6)
+    code.jump_if(_IF_SET, _FRAGMENT_OFFSET, "drop")
+    code.add(_LD_BYTE, 9)
+    code.add(_STORE, 0)
+    code.add(_LD_BYTE, 0)
+    code.add(_AND, 0x0F)
+    code.add(_SHIFT_LEFT, 2)
+    code.add(_ADD_X)
+    code.jump("transport")
+
+
+def _ipv6(code: _Program, addresses: list[bytes]) -> None:
+    code.label("ipv6")
+    _destination(code, addresses, 24)
+    code.add(_LD_BYTE, 6)
+    for extension in sorted(EXTENSIONS):
+        code.jump_if(_IF_EQUAL, extension, "accept")
+    code.add(_STORE, 0)
+    code.add(_TXA)
+    code.add(_ADD, 40)
+
+
+def _destination(code: _Program, addresses: list[bytes], offset: int) -> None:
+    """Drop what is not for one of ``addresses``, whose text stands ``offset`` bytes into the header."""
+    if not addresses:
+        code.jump("drop")
+    if len(addresses) > MOST_ADDRESSES:
+        return
+    found = code.fresh_label() + " destination"
+    for address in addresses:
+        other = code.fresh_label() + " other"
+        for index in range(0, len(address), 4):
+            code.add(_LD_WORD, offset + index)
+            code.jump_unless(_IF_EQUAL, int.from_bytes(address[index : index + 4], "big"), other)
+        code.jump(found)
+        code.label(other)
+    if addresses:
+        code.jump("drop")
+    code.label(found)
+
+
+def _transport(code: _Program, doors: list[Door]) -> None:
+    """A holds where the transport header begins, M[0] the protocol."""
+    conditions = _flag_conditions(doors)
+    udp = _ports(doors, Protocol.UDP)
+    most_ranges = MOST_RANGES // (len(conditions) + 1)
+    code.label("transport")
+    code.add(_TAX)
+    code.add(_LD_MEMORY, 0)
+    code.jump_if(_IF_EQUAL, Protocol.TCP.value, "tcp")
+    code.jump_unless(_IF_EQUAL, Protocol.UDP.value, "drop")
+    code.add(_LD_HALF, 2)
+    _search(code, _boundaries(udp, most_ranges), "drop")
+    code.label("tcp")
+    for (looked_at, wanted), ports in conditions.items():
+        following = code.fresh_label() + " condition"
+        if looked_at:
+            code.add(_LD_BYTE, 13)
+            code.add(_AND, looked_at)
+            code.jump_unless(_IF_EQUAL, wanted, following)
+        code.add(_LD_HALF, 2)
+        _search(code, _boundaries(ports, most_ranges), following)
+        code.label(following)
+    code.jump("drop")
+
+
+def _flag_conditions(doors: list[Door]) -> dict[tuple[int, int], list[int]]:
+    """(flags looked at, flags wanted) → the TCP ports of the doors that make that condition."""
+    groups: dict[tuple[int, int], list[Door]] = {}
+    for door in doors:
+        condition = (int(door.required | door.forbidden), int(door.required))
+        groups.setdefault(condition, []).append(door)
+    if len(groups) > MOST_FLAG_CONDITIONS:
+        groups = {(0, 0): doors}
+    return {condition: _ports(group, Protocol.TCP) for condition, group in groups.items()}
+
+
+def _ports(doors: Iterable[Door], protocol: Protocol) -> list[int]:
+    return sorted({s.port for door in doors for s in door.steps if s.protocol is protocol})
+
+
+def _boundaries(ports: list[int], most_ranges: int) -> list[int]:
+    """Where ``ports`` begin and end, in turn, as at most that many ranges: narrow gaps are bridged."""
+    if not ports:
+        return []
+    gaps = sorted(range(1, len(ports)), key=lambda i: ports[i - 1] - ports[i])
+    kept = {i for i in gaps[: most_ranges - 1] if ports[i] - ports[i - 1] > 1}
+    boundaries = [ports[0]]
+    for index, (low, high) in enumerate(pairwise(ports), start=1):
+        if index in kept:
+            boundaries += [low + 1, high]
+    return [*boundaries, ports[-1] + 1]
+
+
+def _search(code: _Program, boundaries: list[int], miss: str, first: int = 0) -> None:
+    """A binary search for A: behind an odd number of ``boundaries`` it is inside a range."""
+    if not boundaries:
+        code.jump("accept" if first % 2 else miss)
+        return
+    middle = len(boundaries) // 2
+    right = code.fresh_label() + " right"
+    code.jump_if(_IF_AT_LEAST, boundaries[middle], right)
+    _search(code, boundaries[:middle], miss, first)
+    code.label(right)
+    _search(code, boundaries[middle + 1 :], miss, first + middle + 1)

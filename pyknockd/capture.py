@@ -1,0 +1,118 @@
+"""Packets off an interface, as knocks: the only room that imports scapy.
+
+Of scapy only the packet socket is used: `sniff()` ends silently on an error, and a full dissection
+of each packet costs twenty times what reading a header does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import socket
+from collections.abc import Sequence
+from struct import pack
+
+from scapy.arch.linux import L2ListenSocket
+from scapy.error import Scapy_Exception
+
+from pyknockd import bpf, interfaces
+from pyknockd.frame import Link, knock_of
+from pyknockd.model import Door, Knock
+
+BUFFER = 8 * 1024 * 1024  # bytes that wait in the kernel; scapy's 64 KiB lose a burst
+BATCH = 256  # knocks a read, so that a flood leaves time for all else
+
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+_SO_RCVBUFFORCE = 33
+_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # linux/if_arp.h: frames with an Ethernet header
+_DROP_ALL = pack("=HBBI", 0x06, 0, 0, 0)
+
+# scapy warns of link types that it would have to dissect; nothing is dissected here.
+logging.getLogger("scapy").setLevel(logging.ERROR)
+
+
+class CaptureError(Exception):
+    """An interface cannot be listened on."""
+
+
+class Capture:
+    """What comes in on one interface, as far as some door listens to it. Not promiscuous."""
+
+    def __init__(self, interface: str, *, ipv4_only: bool = False) -> None:
+        """Raises CaptureError, whose text says what to do about it."""
+        self._interface = interface
+        self._ipv4_only = ipv4_only
+        self._own: frozenset[str] = frozenset()
+        self._doors: Sequence[Door] = ()
+        if interface not in interfaces.names():
+            there = ", ".join(interfaces.names())
+            raise CaptureError(f"there is no interface {interface} (there are: {there})")
+        try:
+            self._socket = L2ListenSocket(iface=interface, promisc=False, nofilter=1)
+        except PermissionError as error:
+            raise CaptureError(f"listening on {interface} needs root") from error
+        except (OSError, Scapy_Exception) as error:
+            raise CaptureError(f"cannot listen on {interface}: {error}") from error
+        self._packets: socket.socket = self._socket.ins
+        self._packets.setblocking(False)
+        self._enlarge_buffer()
+        hardware = self._packets.getsockname()[3]
+        self._link = Link.ETHERNET if hardware in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK) else Link.IP
+        self._attach(_DROP_ALL)
+        self._drain()
+
+    def listen(self, doors: Sequence[Door]) -> None:
+        """Listen for these doors' knocks from now on, without a gap. Raises CaptureError."""
+        self._doors = doors
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again which addresses the interface has. Raises CaptureError."""
+        self._own = interfaces.addresses(self._interface)
+        self._attach(bpf.program(self._doors, self._own, self._link))
+
+    def fileno(self) -> int:
+        return self._packets.fileno()
+
+    def read(self) -> list[Knock]:
+        """The knocks that have come, at most ``BATCH``; empty if none waits."""
+        knocks = []
+        for _ in range(BATCH):
+            try:
+                frame = self._packets.recv(bpf.SNAP_LENGTH)
+            except BlockingIOError:
+                break
+            except OSError:
+                # ENETDOWN, once, when the link goes down; the socket works again when it is up.
+                continue
+            knock = knock_of(frame, self._link, self._own)
+            if knock is not None and not (self._ipv4_only and ":" in knock.source):
+                knocks.append(knock)
+        return knocks
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _enlarge_buffer(self) -> None:
+        try:
+            self._packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, BUFFER)
+        except PermissionError:
+            # Without CAP_NET_ADMIN as much as net.core.rmem_max allows.
+            self._packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+
+    def _attach(self, program: bytes) -> None:
+        code = ctypes.create_string_buffer(program, len(program))
+        filter_program = pack("HL", len(program) // 8, ctypes.addressof(code))
+        try:
+            self._packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
+        except OSError as error:
+            raise CaptureError(f"the kernel refuses the packet filter: {error}") from error
+
+    def _drain(self) -> None:
+        """Throw away what came before there was a filter."""
+        try:
+            while True:
+                self._packets.recv(1)
+        except OSError:
+            return
+

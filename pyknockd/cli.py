@@ -1,0 +1,133 @@
+"""knockd's command line: builds everything, once, in a fixed order, and starts the loop.
+
+options → configuration → ``--check`` ends here → log → interface → background → loop → stop
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from pyknockd import __version__
+from pyknockd.capture import Capture, CaptureError
+from pyknockd.config import Reading, Severity, parse
+from pyknockd.daemon import ConfigError, Daemon, World
+from pyknockd.detach import Launch, PidFile, PidFileError, detach
+from pyknockd.interfaces import Changes
+from pyknockd.log import Log, LogError
+from pyknockd.model import Config
+
+CONFIG_PATH = "/etc/knockd.conf"
+PID_PATH = "/var/run/knockd.pid"
+INTERFACE = "eth0"
+EMULATED = "knockd 0.8"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="knockd",
+        usage="knockd [options]",
+        description="Opens doors to those who knock at the right ports in the right order.",
+        add_help=False,
+    )
+    add = parser.add_argument
+    add("-i", "--interface", metavar="NAME", help=f"listen on this interface (default {INTERFACE})")
+    add("-d", "--daemon", action="store_true", help="run in the background")
+    add("-c", "--config", metavar="FILE", default=CONFIG_PATH, help=f"default {CONFIG_PATH}")
+    add("-D", "--debug", action="store_true", help="print what is read from the configuration")
+    add("-l", "--lookup", action="store_true", help="show the names of addresses in the log")
+    add("-p", "--pidfile", metavar="FILE", help=f"with -d (default {PID_PATH})")
+    add("-g", "--logfile", metavar="FILE", help="write the log to this file")
+    add("-v", "--verbose", action="store_true", help="print the log on standard output as well")
+    add("-4", "--only-ip-v4", action="store_true", help="listen to IPv4 only")
+    add("--check", action="store_true", help="read the configuration, say what is wrong, and end")
+    add("--demo", action="store_true", help="show a knock in two throw-away network namespaces")
+    add("-V", "--version", action="store_true", help="print the version and end")
+    add("-h", "--help", action="help", help="print this and end")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program. Returns its exit status."""
+    options, rest = _parser().parse_known_args(argv)
+    unknown = [word for word in rest if word.startswith("-")]
+    if unknown:
+        print(f"knockd: unknown option {unknown[0]}", file=sys.stderr)
+        _parser().print_help(sys.stderr)
+        return 2
+    if options.version:
+        print(f"{EMULATED}\npyknockd {__version__}")
+        return 0
+    if options.demo:
+        from pyknockd import demo
+
+        return demo.main()
+    try:
+        return _serve(options)
+    except ConfigError as error:
+        for line in error.lines:
+            print(line, file=sys.stderr)
+    except (CaptureError, LogError, PidFileError) as error:
+        print(f"knockd: {error}", file=sys.stderr)
+    return 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    config = _read(options, show=True)
+    if options.check:
+        return 0
+    interface = options.interface or config.interface or INTERFACE
+    launch = detach() if options.daemon else None
+    with ExitStack() as stack:
+        log = Log(verbose=options.verbose, debug=options.debug)
+        log.open(config.log_file, use_syslog=config.use_syslog)
+        if launch is not None:
+            stack.enter_context(PidFile(config.pid_file or PID_PATH))
+        capture = Capture(interface, ipv4_only=options.only_ip_v4)
+        stack.callback(capture.close)
+        world = World(capture, Changes(), log, lambda: _read(options), options.config)
+        daemon = Daemon(world, config)
+        capture.listen(config.doors)
+        _started(log, interface, launch)
+        daemon.run()
+        daemon.stop()
+    return 0
+
+
+def _started(log: Log, interface: str, launch: Launch | None) -> None:
+    log.say(f"starting up, listening on {interface}")
+    if launch is not None:
+        launch.succeeded()
+
+
+def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
+    """The configuration as the file and the command line give it. Raises ConfigError."""
+    path: str = options.config
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
+    reading = parse(text, interface_given=options.interface is not None)
+    lines = _remarks(reading, path)
+    if show:
+        if options.debug:
+            print(*reading.said, sep="\n", flush=True)
+        if not reading.mistakes:
+            print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)
+    if reading.mistakes:
+        raise ConfigError(lines)
+    config = reading.config
+    return replace(
+        config,
+        log_file=config.log_file or options.logfile,
+        pid_file=config.pid_file or options.pidfile,
+    )
+
+
+def _remarks(reading: Reading, path: str) -> list[str]:
+    marks = {Severity.MISTAKE: "", Severity.WARNING: "warning: "}
+    return [f"{path}:{remark.line}: {marks[remark.severity]}{remark.text}" for remark in reading.remarks]

@@ -1,0 +1,96 @@
+"""The kernel's network interfaces and their addresses, through rtnetlink (rtnetlink(7))."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from struct import Struct
+
+_RTM_NEWADDR, _RTM_GETADDR, _DONE, _ERROR = 20, 22, 3, 2
+_NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+_HEADER = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+_ADDRESS = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
+_ATTRIBUTE = Struct("=HH")  # rtattr: length, type
+_BUFFER = 65_536
+
+
+def names() -> list[str]:
+    """The interfaces there are, in the kernel's order."""
+    return [name for _, name in socket.if_nameindex()]
+
+
+def addresses(interface: str) -> frozenset[str]:
+    """Every IPv4 and IPv6 address of ``interface``; none if it is not there. Raises OSError."""
+    try:
+        wanted = socket.if_nametoindex(interface)
+    except OSError:
+        return frozenset()
+    found = set()
+    for kind, body in _dump(_RTM_GETADDR, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+        if kind != _RTM_NEWADDR:
+            continue
+        family, _, _, _, index = _ADDRESS.unpack_from(body)
+        if index != wanted or family not in (socket.AF_INET, socket.AF_INET6):
+            continue
+        attributes = dict(_attributes(body[_ADDRESS.size :]))
+        # On a point-to-point link IFA_ADDRESS is the peer's and IFA_LOCAL ours.
+        address = attributes.get(_IFA_LOCAL, attributes.get(_IFA_ADDRESS))
+        if address is not None:
+            found.add(socket.inet_ntop(family, address))
+    return frozenset(found)
+
+
+class Changes:
+    """Readable (``fileno``) as soon as an interface or an address has come, gone or changed."""
+
+    def __init__(self) -> None:
+        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+        self._socket.bind((0, _GROUPS))
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def drain(self) -> None:
+        """Forget what was reported so far: whoever is told looks for himself."""
+        while True:
+            try:
+                self._socket.recv(_BUFFER)
+            except BlockingIOError:
+                return
+            except OSError:
+                # ENOBUFS: more changed than fitted. The caller looks anyway.
+                continue
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _dump(request: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+    """(message type, message body) of each answer to a dump request."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+        length = _HEADER.size + len(body)
+        netlink.send(_HEADER.pack(length, request, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + body)
+        while True:
+            data = netlink.recv(_BUFFER)
+            while data:
+                length, kind, _, _, _ = _HEADER.unpack_from(data)
+                if kind == _DONE:
+                    return
+                if kind == _ERROR:
+                    code = -int.from_bytes(data[16:20], "little", signed=True)
+                    raise OSError(code, os.strerror(code))
+                yield kind, data[_HEADER.size : length]
+                data = data[(length + 3) & ~3 :]
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(data) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(data)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind, data[_ATTRIBUTE.size : length]
+        data = data[(length + 3) & ~3 :]

@@ -1,0 +1,152 @@
+"""Where the daemon's lines go: syslog, a log file, standard output. The words are knockd's.
+
+Readers of these lines exist (logwatch, fail2ban filters, grep): what knockd says too is said to the
+letter, and no line of pyknockd's own can be mistaken for one of those.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections import deque
+
+from pyknockd.model import Event, EventKind
+
+_IDENT = "knockd"
+_PRIORITY = 3 * 8 + 5  # LOG_DAEMON, LOG_NOTICE: RFC 3164, 4.1.1
+_SYSLOG_SOCKET = "/dev/log"
+_BACKLOG = 1_000  # lines kept while syslog is away or slow
+_FILE_MODE = 0o640
+
+
+class LogError(Exception):
+    """A log file cannot be opened."""
+
+
+class Log:
+    """Says one line at a time, everywhere it was asked to. Never blocks and never raises at that."""
+
+    def __init__(self, *, verbose: bool = False, debug: bool = False) -> None:
+        self._verbose = verbose
+        self._debug = debug
+        self._syslog: _Syslog | None = None
+        self._path: str | None = None
+        self._file: int | None = None
+
+    def open(self, path: str | None, *, use_syslog: bool) -> None:
+        """Write to these from now on; the file is opened anew. Raises LogError, and keeps the old."""
+        descriptor = None
+        if path is not None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+            try:
+                descriptor = os.open(path, flags, _FILE_MODE)
+            except OSError as error:
+                raise LogError(f"cannot open log file {path}: {error.strerror}") from error
+        if self._file is not None:
+            os.close(self._file)
+        self._path, self._file = path, descriptor
+        if use_syslog and self._syslog is None:
+            self._syslog = _Syslog()
+        elif not use_syslog:
+            self._syslog = None
+
+    def say(self, text: str) -> None:
+        """One line to syslog, to the log file, and with ``-v`` to standard output."""
+        self.show(text)
+        if self._syslog is not None:
+            self._syslog.say(text)
+        if self._file is not None:
+            stamp = time.strftime("[%Y-%m-%d %H:%M] ")
+            try:
+                os.write(self._file, _bytes(f"{stamp}{text}\n"))
+            except OSError:
+                # A full disk must not keep a door shut; the line is in the other places.
+                pass
+
+    def show(self, text: str) -> None:
+        """One line to standard output, if ``-v`` asks for it."""
+        if self._verbose:
+            _print(text)
+
+    def debug(self, text: str) -> None:
+        """One line to standard output, if ``-D`` asks for it."""
+        if self._debug:
+            _print(text)
+
+    def flush(self) -> None:
+        """Try again to hand over what syslog could not take."""
+        if self._syslog is not None:
+            self._syslog.flush()
+
+
+class _Syslog:
+    """The C library's syslog(3), but for blocking: what cannot be sent at once waits."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._waiting: deque[bytes] = deque(maxlen=_BACKLOG)
+
+    def say(self, text: str) -> None:
+        stamp = time.strftime("%b %e %H:%M:%S")
+        self._waiting.append(_bytes(f"<{_PRIORITY}>{stamp} {_IDENT}: {text}"))
+        self.flush()
+
+    def flush(self) -> None:
+        while self._waiting:
+            try:
+                self._connected().send(self._waiting[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                if not self._reconnect():
+                    return
+                continue
+            self._waiting.popleft()
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.socket(
+                socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+            )
+            self._socket.connect(_SYSLOG_SOCKET)
+        return self._socket
+
+    def _reconnect(self) -> bool:
+        """Whether a fresh connection could be made: syslog may have been restarted."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        try:
+            self._connected()
+        except OSError:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket = None
+            return False
+        return True
+
+
+def event_text(event: Event, source: str) -> str:
+    """knockd's line for ``event``; ``source`` is how its address is to be shown."""
+    if event.kind is EventKind.STAGE:
+        what = f"Stage {event.stage}"
+    elif event.kind is EventKind.OPENED:
+        what = "OPEN SESAME"
+    else:
+        what = f"sequence timeout (stage {event.stage})"
+    return f"{source}: {event.door.name}: {what}"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.buffer.write(_bytes(f"{text}\n"))
+        sys.stdout.buffer.flush()
+    except (OSError, ValueError):
+        # Whoever was reading has gone; the daemon stays.
+        pass

@@ -1,0 +1,248 @@
+"""The sequences: which knock advances, ends or begins which attempt, and when one is over.
+
+Theory of operation
+-------------------
+
+A *door* has a sequence of steps. An *attempt* is one source's progress through one door's
+sequence: it is born at stage 1 by the door's first step, goes up by one with each further step,
+and ends by opening the door, by a wrong knock, or by its timeout. A source has at most one attempt
+at each door. Sources never touch each other's attempts.
+
+A knock is *heard* when some door would listen to it: its destination is right for the door (its
+``target``, or without one any address of the interface), its port and protocol occur anywhere in
+the door's sequence, and a TCP segment's flags satisfy the door. What no door hears has no effect.
+
+    heard knock of a source that has attempts     for each attempt whose door fits the destination:
+      flags do not satisfy the attempt's door       it stays as it is
+      it is the attempt's next step                 it goes up; after the last step the door opens
+      anything else                                 it ends, silently
+    heard knock of a source that has none         each door whose first step it is, and whose flags
+                                                  and destination fit, gets an attempt at stage 1
+
+The knock that ends an attempt begins none: whoever mistypes starts over with the next knock.
+
+A timeout runs from the attempt's first knock and is exact: at ``timeout`` seconds the attempt is
+over, whether or not a packet comes.
+
+A SYN that nobody answers is sent again by the client's kernel, with the same ports and the same
+sequence number. Such a retransmission is not a knock: it has no effect for as long as the source's
+last knocks are remembered. A new connection to the same port is a knock.
+
+Time comes in as ``now``, seconds of a clock that never goes back. Memory is bounded: by ``limit``
+attempts, by ``IDLE_SOURCES`` sources that are remembered without an attempt, by
+``REMEMBERED_KNOCKS`` a source. When ``limit`` is reached the oldest attempt at stage 1 makes room;
+those further on are kept, and a newcomer is turned away rather than one of them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pyknockd.model import Door, Event, EventKind, Flags, Knock, Protocol
+
+ATTEMPTS = 65_536
+IDLE_SOURCES = 8_192
+REMEMBERED_KNOCKS = 64
+# Linux repeats an unanswered SYN 1, 3, 7, 15, 31 and 63 seconds after the first (tcp(7), tcp_syn_retries).
+RETRANSMISSION_SECONDS = 65.0
+_SYN = int(Flags.SYN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """A door as the machine looks at it: flags as bits, so that one comparison decides."""
+
+    door: Door
+    wanted: int
+    looked_at: int
+    impossible: bool
+
+    def fits(self, knock: Knock) -> bool:
+        return self.fits_destination(knock) and self.fits_flags(knock)
+
+    def fits_destination(self, knock: Knock) -> bool:
+        target = self.door.target
+        return knock.local if target is None else knock.destination == target
+
+    def fits_flags(self, knock: Knock) -> bool:
+        if knock.protocol is Protocol.UDP:
+            return True
+        return knock.flags & self.looked_at == self.wanted and not self.impossible
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """One source's way through one door's sequence; ``began`` is the time of its first knock."""
+
+    source: str
+    listener: _Listener
+    began: float
+    stage: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class _Source:
+    """What is known of one address: its attempts, and its last SYNs and when each first came."""
+
+    attempts: list[_Attempt] = field(default_factory=list)
+    syns: dict[tuple[str, int, int, int], float] = field(default_factory=dict)
+
+    def repeats(self, knock: Knock, now: float) -> bool:
+        """Whether ``knock`` is a retransmission; remembers it if not."""
+        if not knock.flags & _SYN or knock.protocol is not Protocol.TCP:
+            return False
+        identity = (knock.destination, knock.port, knock.source_port, knock.sequence_number)
+        first = self.syns.get(identity)
+        if first is not None and now - first < RETRANSMISSION_SECONDS:
+            return True
+        self.syns.pop(identity, None)
+        if len(self.syns) >= REMEMBERED_KNOCKS:
+            del self.syns[next(iter(self.syns))]
+        self.syns[identity] = now
+        return False
+
+
+def _listener(door: Door) -> _Listener:
+    return _Listener(
+        door,
+        wanted=int(door.required),
+        looked_at=int(door.required | door.forbidden),
+        impossible=bool(door.required & door.forbidden),
+    )
+
+
+class Machine:
+    """Every attempt under way at ``doors``, at most ``limit`` of them."""
+
+    def __init__(self, doors: Iterable[Door], limit: int = ATTEMPTS) -> None:
+        self._limit = limit
+        self._heard_by: dict[Protocol, dict[int, list[_Listener]]] = {p: {} for p in Protocol}
+        for listener in map(_listener, doors):
+            for step in dict.fromkeys(listener.door.steps):
+                self._heard_by[step.protocol].setdefault(step.port, []).append(listener)
+        self._sources: dict[str, _Source] = {}
+        # Attempts in the order they began: all at stage 1, and all of each timeout.
+        self._first_stage: OrderedDict[_Attempt, None] = OrderedDict()
+        self._by_timeout: dict[float, OrderedDict[_Attempt, None]] = {}
+        self._count = 0
+        # Sources without an attempt, and until when they are remembered.
+        self._idle: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many attempts are under way."""
+        return self._count
+
+    def feed(self, knock: Knock, now: float) -> Sequence[Event]:
+        """What ``knock``, heard at ``now``, does, in the order it is to be told."""
+        events = self.expire(now)
+        hearing = self._heard_by[knock.protocol].get(knock.port)
+        if hearing is None:
+            return events
+        hearing = [listener for listener in hearing if listener.fits(knock)]
+        if not hearing:
+            return events
+        source = self._sources.get(knock.source)
+        if source is None:
+            source = self._sources[knock.source] = _Source()
+        if not source.repeats(knock, now):
+            touched = [a for a in source.attempts if a.listener.fits_destination(knock)]
+            if touched:
+                events += self._advance(touched, knock)
+            else:
+                events += self._begin(hearing, knock, now)
+        if not source.attempts:
+            self._rest(knock.source, now)
+        return events
+
+    def expire(self, now: float) -> list[Event]:
+        """The attempts whose time is over at ``now``, oldest deadline first."""
+        over: list[tuple[float, _Attempt]] = []
+        for timeout, queue in self._by_timeout.items():
+            while queue:
+                attempt = next(iter(queue))
+                if now - attempt.began < timeout:
+                    break
+                over.append((attempt.began + timeout, attempt))
+                self._end(attempt)
+                if not self._sources[attempt.source].attempts:
+                    self._rest(attempt.source, now)
+        over.sort(key=lambda pair: pair[0])
+        return [_event(EventKind.TIMED_OUT, attempt) for _, attempt in over]
+
+    def next_deadline(self) -> float | None:
+        """When the next attempt times out, or None."""
+        firsts = [next(iter(queue)).began + timeout for timeout, queue in self._by_timeout.items() if queue]
+        return min(firsts, default=None)
+
+    def _advance(self, attempts: list[_Attempt], knock: Knock) -> list[Event]:
+        events: list[Event] = []
+        for attempt in attempts:
+            listener = attempt.listener
+            if not listener.fits_flags(knock):
+                continue
+            step = listener.door.steps[attempt.stage]
+            if step.port != knock.port or step.protocol is not knock.protocol:
+                self._end(attempt)
+                continue
+            self._first_stage.pop(attempt, None)
+            attempt.stage += 1
+            events += self._reached(attempt)
+        return events
+
+    def _begin(self, hearing: list[_Listener], knock: Knock, now: float) -> list[Event]:
+        events: list[Event] = []
+        for listener in hearing:
+            first = listener.door.steps[0]
+            if first.port != knock.port or first.protocol is not knock.protocol:
+                continue
+            attempt = _Attempt(knock.source, listener, now)
+            if len(listener.door.steps) > 1 and not self._admit(attempt):
+                continue
+            events += self._reached(attempt)
+        return events
+
+    def _reached(self, attempt: _Attempt) -> list[Event]:
+        events = [_event(EventKind.STAGE, attempt)]
+        if attempt.stage == len(attempt.listener.door.steps):
+            events.append(_event(EventKind.OPENED, attempt))
+            if attempt.stage > 1:
+                self._end(attempt)
+        return events
+
+    def _admit(self, attempt: _Attempt) -> bool:
+        """Find room for a new attempt; False if only further stages could make it."""
+        if self._count >= self._limit:
+            if not self._first_stage:
+                return False
+            oldest = next(iter(self._first_stage))
+            self._end(oldest)
+            if not self._sources[oldest.source].attempts and oldest.source != attempt.source:
+                del self._sources[oldest.source]
+        self._sources[attempt.source].attempts.append(attempt)
+        self._idle.pop(attempt.source, None)
+        self._first_stage[attempt] = None
+        self._by_timeout.setdefault(attempt.listener.door.timeout, OrderedDict())[attempt] = None
+        self._count += 1
+        return True
+
+    def _end(self, attempt: _Attempt) -> None:
+        self._sources[attempt.source].attempts.remove(attempt)
+        self._first_stage.pop(attempt, None)
+        del self._by_timeout[attempt.listener.door.timeout][attempt]
+        self._count -= 1
+
+    def _rest(self, address: str, now: float) -> None:
+        """Remember the last knocks of a source without attempts for a while, and forget others."""
+        self._idle.pop(address, None)
+        self._idle[address] = now + RETRANSMISSION_SECONDS
+        while self._idle:
+            oldest, until = next(iter(self._idle.items()))
+            if until > now and len(self._idle) <= IDLE_SOURCES:
+                break
+            del self._idle[oldest], self._sources[oldest]
+
+
+def _event(kind: EventKind, attempt: _Attempt) -> Event:
+    return Event(kind, attempt.source, attempt.listener.door, attempt.stage)

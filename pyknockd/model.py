@@ -1,0 +1,139 @@
+"""The nouns of pyknockd: what a configuration, a packet and an event are made of.
+
+Everything here is a frozen value. Times are seconds as ``float``; addresses are the text that
+``inet_ntop`` gives, in its shortest form, so that two equal addresses are two equal strings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+
+
+class Protocol(Enum):
+    """Transport protocol of a step or a knock; the value is its IP protocol number."""
+
+    TCP = 6
+    UDP = 17
+
+
+class Flags(IntFlag):
+    """TCP header flags; the values are their bits in the header's fourteenth byte (RFC 9293, 3.1)."""
+
+    FIN = 0x01
+    SYN = 0x02
+    RST = 0x04
+    PSH = 0x08
+    ACK = 0x10
+    URG = 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One port of a sequence. ``port`` is 0 to 65535."""
+
+    port: int
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The text of a command before ``%IP%`` is filled in, for either address family.
+
+    ``None`` means that the directive is absent, the empty text that it is there and says nothing:
+    an absent ``v6`` falls back to ``v4``, an empty one does nothing.
+    """
+
+    v4: str | None = None
+    v6: str | None = None
+
+    def for_source(self, source: str) -> str:
+        """The template that serves ``source``; the empty text if there is nothing to run."""
+        if ":" in source and self.v6 is not None:
+            return self.v6
+        return self.v4 or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A section of the file: the sequence that opens it and what opening it does.
+
+    ``timeout`` is how many seconds an attempt may take from its first knock, ``open_for`` how many
+    seconds pass between the end of the opening command and the closing one. ``target`` is the one
+    destination address this door listens to; ``None`` means every address of the interface.
+    """
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    timeout: float = 25.0
+    required: Flags = Flags(0)
+    forbidden: Flags = Flags(0)
+    target: str | None = None
+    opening: Command = Command()
+    closing: Command = Command()
+    open_for: float = 10.0
+    one_time_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole knockd.conf. ``None`` means that the file does not say."""
+
+    doors: tuple[Door, ...] = ()
+    use_syslog: bool = False
+    log_file: str | None = None
+    pid_file: str | None = None
+    interface: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A TCP segment or UDP datagram as the capture heard it.
+
+    ``local`` says whether ``destination`` is an address of the interface it came in on.
+    ``sequence_number`` is TCP's and tells a retransmission from a new connection; 0 for UDP.
+    """
+
+    source: str
+    destination: str
+    local: bool
+    protocol: Protocol
+    port: int
+    source_port: int = 0
+    flags: Flags | int = 0
+    sequence_number: int = 0
+
+
+class EventKind(Enum):
+    """What an attempt can come to, as far as the log speaks of it."""
+
+    STAGE = "stage"
+    OPENED = "opened"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something happened to an attempt of ``source`` at ``door``; ``stage`` steps of it are done."""
+
+    kind: EventKind
+    source: str
+    door: Door
+    stage: int
+
+
+class ActionKind(Enum):
+    """Which of a door's commands an action runs."""
+
+    OPEN = "open"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Action:
+    """One run of one command: ``template`` with ``source`` filled in. Each is itself alone."""
+
+    kind: ActionKind
+    door: Door
+    source: str
+    template: str
