@@ -115,4 +115,3 @@ class Capture:
                 self._packets.recv(1)
         except OSError:
             return
-

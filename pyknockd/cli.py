@@ -12,9 +12,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from pyknockd import __version__
-from pyknockd.capture import Capture, CaptureError
 from pyknockd.config import Reading, Severity, parse
-from pyknockd.daemon import ConfigError, Daemon, World
+from pyknockd.daemon import ConfigError, Daemon, Ears, World
 from pyknockd.detach import Launch, PidFile, PidFileError, detach
 from pyknockd.interfaces import Changes
 from pyknockd.log import Log, LogError
@@ -24,6 +23,10 @@ CONFIG_PATH = "/etc/knockd.conf"
 PID_PATH = "/var/run/knockd.pid"
 INTERFACE = "eth0"
 EMULATED = "knockd 0.8"
+
+
+class StartError(Exception):
+    """The daemon cannot start; the text says what to do about it."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         for line in error.lines:
             print(line, file=sys.stderr)
-    except (CaptureError, LogError, PidFileError) as error:
+    except (StartError, LogError, PidFileError) as error:
         print(f"knockd: {error}", file=sys.stderr)
     return 1
 
@@ -86,15 +89,28 @@ def _serve(options: argparse.Namespace) -> int:
         log.open(config.log_file, use_syslog=config.use_syslog)
         if launch is not None:
             stack.enter_context(PidFile(config.pid_file or PID_PATH))
-        capture = Capture(interface, ipv4_only=options.only_ip_v4)
-        stack.callback(capture.close)
-        world = World(capture, Changes(), log, lambda: _read(options), options.config)
+        ears = _listen(interface, config, ipv4_only=options.only_ip_v4)
+        world = World(ears, Changes(), log, lambda: _read(options), options.config)
         daemon = Daemon(world, config)
-        capture.listen(config.doors)
         _started(log, interface, launch)
         daemon.run()
         daemon.stop()
     return 0
+
+
+def _listen(interface: str, config: Config, *, ipv4_only: bool) -> Ears:
+    """The capture on ``interface``, listening. Raises StartError."""
+    # Here and not above: what ends before it listens need not wait for scapy to load.
+    try:
+        from pyknockd.capture import Capture, CaptureError
+    except ImportError as error:
+        raise StartError(f"{error}; try: apt install python3-scapy") from error
+    try:
+        capture = Capture(interface, ipv4_only=ipv4_only)
+        capture.listen(config.doors)
+    except CaptureError as error:
+        raise StartError(str(error)) from error
+    return capture
 
 
 def _started(log: Log, interface: str, launch: Launch | None) -> None:
@@ -130,4 +146,6 @@ def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
 
 def _remarks(reading: Reading, path: str) -> list[str]:
     marks = {Severity.MISTAKE: "", Severity.WARNING: "warning: "}
-    return [f"{path}:{remark.line}: {marks[remark.severity]}{remark.text}" for remark in reading.remarks]
+    return [
+        f"{path}:{remark.line}: {marks[remark.severity]}{remark.text}" for remark in reading.remarks
+    ]

@@ -94,10 +94,12 @@ def parse(text: str, *, interface_given: bool = False) -> Reading:
         stripped = line.strip(_BLANKS)
         if stripped and not stripped.startswith("#"):
             _read_line(draft, stripped)
-    for door, line in zip(draft.doors, draft.began, strict=True):
+    for door, began in zip(draft.doors, draft.began, strict=True):
         if not door.steps and door.one_time_file is None:
-            draft.line = line
-            draft.mistake(f"[{door.name}] has no sequence; expected a line like: sequence = 7000,8000,9000")
+            draft.line = began
+            draft.mistake(
+                f"[{door.name}] has no sequence; expected a line like: sequence = 7000,8000,9000"
+            )
     config = replace(draft.config, doors=tuple(draft.doors))
     return Reading(config, tuple(draft.said), tuple(sorted(draft.remarks, key=lambda r: r.line)))
 
@@ -233,7 +235,9 @@ def _set_flags(draft: _Draft, value: str) -> None:
         name = word.removeprefix("!")
         if name not in Flags.__members__:
             known = ", ".join(flag.lower() for flag in Flags.__members__)
-            draft.mistake(f"no TCP flag '{word}'; expected some of {known}, without blanks, ! for not")
+            draft.mistake(
+                f"no TCP flag '{word}'; expected some of {known}, without blanks, ! for not"
+            )
             return
         if word.startswith("!"):
             forbidden |= Flags[name]

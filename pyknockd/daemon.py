@@ -1,7 +1,7 @@
 """The loop: knocks in, commands out.
 
-    frame → capture → Knock → machine → Event → daemon → Action → rule → firewall → kernel
-                                                               ↘ not an iptables command: /bin/sh
+frame → capture → Knock → machine → Event → daemon → Action → rule → firewall → kernel
+                                                           ↘ not an iptables command: /bin/sh
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Daemon:
         while not self._stopping:
             try:
                 self._turn()
-            except Exception:  # one bad packet must not end the daemon, and must not be hidden
+            except Exception:  # noqa: BLE001 - one bad packet must not end the daemon, and must not be hidden
                 for line in traceback.format_exc().splitlines():
                     self._log.say(f"internal error: {line}")
 

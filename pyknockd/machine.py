@@ -37,7 +37,7 @@ those further on are kept, and a newcomer is turned away rather than one of them
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pyknockd.model import Door, Event, EventKind, Flags, Knock, Protocol
@@ -51,7 +51,7 @@ _SYN = int(Flags.SYN)
 
 
 @dataclass(frozen=True, slots=True)
-class _Listener:
+class Listener:
     """A door as the machine looks at it: flags as bits, so that one comparison decides."""
 
     door: Door
@@ -77,7 +77,7 @@ class _Attempt:
     """One source's way through one door's sequence; ``began`` is the time of its first knock."""
 
     source: str
-    listener: _Listener
+    listener: Listener
     began: float
     stage: int = 1
 
@@ -104,8 +104,8 @@ class _Source:
         return False
 
 
-def _listener(door: Door) -> _Listener:
-    return _Listener(
+def _listener(door: Door) -> Listener:
+    return Listener(
         door,
         wanted=int(door.required),
         looked_at=int(door.required | door.forbidden),
@@ -118,7 +118,7 @@ class Machine:
 
     def __init__(self, doors: Iterable[Door], limit: int = ATTEMPTS) -> None:
         self._limit = limit
-        self._heard_by: dict[Protocol, dict[int, list[_Listener]]] = {p: {} for p in Protocol}
+        self._heard_by: dict[Protocol, dict[int, list[Listener]]] = {p: {} for p in Protocol}
         for listener in map(_listener, doors):
             for step in dict.fromkeys(listener.door.steps):
                 self._heard_by[step.protocol].setdefault(step.port, []).append(listener)
@@ -134,13 +134,10 @@ class Machine:
         """How many attempts are under way."""
         return self._count
 
-    def feed(self, knock: Knock, now: float) -> Sequence[Event]:
+    def feed(self, knock: Knock, now: float) -> list[Event]:
         """What ``knock``, heard at ``now``, does, in the order it is to be told."""
         events = self.expire(now)
-        hearing = self._heard_by[knock.protocol].get(knock.port)
-        if hearing is None:
-            return events
-        hearing = [listener for listener in hearing if listener.fits(knock)]
+        hearing = self.hearing(knock)
         if not hearing:
             return events
         source = self._sources.get(knock.source)
@@ -155,6 +152,11 @@ class Machine:
         if not source.attempts:
             self._rest(knock.source, now)
         return events
+
+    def hearing(self, knock: Knock) -> list[Listener]:
+        """Those who listen to ``knock``; without any it has no effect."""
+        listeners = self._heard_by[knock.protocol].get(knock.port, ())
+        return [listener for listener in listeners if listener.fits(knock)]
 
     def expire(self, now: float) -> list[Event]:
         """The attempts whose time is over at ``now``, oldest deadline first."""
@@ -173,7 +175,11 @@ class Machine:
 
     def next_deadline(self) -> float | None:
         """When the next attempt times out, or None."""
-        firsts = [next(iter(queue)).began + timeout for timeout, queue in self._by_timeout.items() if queue]
+        firsts = [
+            next(iter(queue)).began + timeout
+            for timeout, queue in self._by_timeout.items()
+            if queue
+        ]
         return min(firsts, default=None)
 
     def _advance(self, attempts: list[_Attempt], knock: Knock) -> list[Event]:
@@ -191,7 +197,7 @@ class Machine:
             events += self._reached(attempt)
         return events
 
-    def _begin(self, hearing: list[_Listener], knock: Knock, now: float) -> list[Event]:
+    def _begin(self, hearing: list[Listener], knock: Knock, now: float) -> list[Event]:
         events: list[Event] = []
         for listener in hearing:
             first = listener.door.steps[0]

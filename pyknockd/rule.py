@@ -125,10 +125,11 @@ _LONG = {
     "--dst": "--destination",
 }
 _PLAIN = frozenset(
-    ("--append", "--insert", "--delete", "--match", "--jump", "--goto", "--table")
-    + ("--wait", "--wait-interval", "--numeric")
+    "--append --insert --delete --match --jump --goto --table --wait --wait-interval --numeric".split()
 )
-_BASICS = frozenset(("--protocol", "--source", "--destination", "--in-interface", "--out-interface"))
+_BASICS = frozenset(
+    ("--protocol", "--source", "--destination", "--in-interface", "--out-interface")
+)
 
 _PORTS = {"source-port": 1, "sport": 1, "destination-port": 1, "dport": 1}
 # match → option → number of values

@@ -1,5 +1,18 @@
-"""The real knockd as an oracle: see ``driver``; frames to feed it: ``frames``."""
+"""The real knockd as an oracle: ``driver`` runs it, ``frames`` makes packets to feed it."""
 
-from .driver import Entry, Network, Opening, Outcome, Packet, read_config, run
+from tests.oracle.driver import Entry, Kind, Network, Opening, Outcome, Packet, read_config, run
+from tests.oracle.frames import Route, tcp, udp
 
-__all__ = ["Entry", "Network", "Opening", "Outcome", "Packet", "read_config", "run"]
+__all__ = [
+    "Entry",
+    "Kind",
+    "Network",
+    "Opening",
+    "Outcome",
+    "Packet",
+    "Route",
+    "read_config",
+    "run",
+    "tcp",
+    "udp",
+]

@@ -1,0 +1,130 @@
+"""How long a door takes to open: from the last knock's leaving to the first packet let through.
+
+Three knocks, then a UDP datagram to the guarded port every 0.2 ms, each with its own number. A
+socket behind the firewall tells which was the first to arrive; when that one was sent, after the
+last knock, is the time. The cable delivers within the sending call, so what is measured is the
+daemon and the firewall, to within one interval.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import statistics
+import time
+from collections.abc import Sequence
+from struct import Struct
+
+from tests.bench.arena import GUARDED_PORT, LEGACY, NFT, STEPS, Arena, Bench, Program, arena
+from tests.bench.frames import Syn, sleep_exactly, sleep_until
+from tests.bench.report import Bound, Row, Wanted
+from tests.lab import CLIENT_4, SERVER_4
+
+ROUNDS, QUICK_ROUNDS = 200, 20
+INTERVAL = 0.0002  # seconds between two probes
+BETWEEN_KNOCKS = 0.001
+PATIENCE = 2.0  # seconds until a door counts as shut for good
+# Between rounds, at random: knockd looks at what was captured every 50 ms, and a round must not
+# always begin at the same moment of those.
+LEAST_PAUSE, MOST_PAUSE = 0.03, 0.08
+WANTED = Wanted(Bound.SHARE_OF_KNOCKD, 1 / 8)
+SEED = 20
+
+_PROBE = Struct("!II")  # round, number
+
+
+def open_nft(bench: Bench) -> list[Row]:
+    return _measure(bench, "open-nft", NFT)
+
+
+def open_legacy(bench: Bench) -> list[Row]:
+    return _measure(bench, "open-legacy", LEGACY)
+
+
+def _measure(bench: Bench, name: str, iptables: str) -> list[Row]:
+    knockd, ours = bench.both(lambda program: _times(bench, program, iptables))
+    note = ""
+    shut = [times.count(None) for times in (knockd, ours)]
+    if any(shut):
+        note = f"doors that stayed shut: knockd {shut[0]}, pyknockd {shut[1]} of {len(ours)}"
+    rows = []
+    for what, share, wanted in (("median", 0.5, WANTED), ("p90", 0.9, None), ("worst", 1.0, None)):
+        figures = _quantile(knockd, share), _quantile(ours, share)
+        rows.append(Row(name, f"last knock to open door, {what}", "ms", *figures, wanted, note))
+    return rows
+
+
+def _quantile(times: Sequence[float | None], share: float) -> float | None:
+    """In milliseconds, of the doors that opened."""
+    known = sorted(t for t in times if t is not None)
+    if not known:
+        return None
+    if share == 0.5:
+        return statistics.median(known) * 1000
+    return known[round(share * (len(known) - 1))] * 1000
+
+
+def _times(bench: Bench, program: Program, iptables: str) -> list[float | None]:
+    """Seconds, one a round; None where the door stayed shut."""
+    sleep_exactly()
+    chance = random.Random(SEED)
+    count = bench.rounds(ROUNDS, QUICK_ROUNDS)
+    rule = f"-s %IP% -p udp --dport {GUARDED_PORT} -j ACCEPT"
+    times: list[float | None] = []
+    with arena(bench, program, f"{iptables} -I INPUT {rule}", iptables) as here:
+        with here.hosts.server.inside():
+            listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        with listener:
+            listener.bind((SERVER_4, GUARDED_PORT))
+            for number in range(count):
+                _pause_before(here, listener, number, chance)
+                times.append(_round(here, listener, number, chance))
+                here.hosts.server.run(iptables, "-w", "-F", "INPUT")
+                bench.progress.part((number + 1) / count)
+    return times
+
+
+def _pause_before(here: Arena, listener: socket.socket, number: int, chance: random.Random) -> None:
+    """Let the last round settle, and make sure that the door is shut."""
+    time.sleep(chance.uniform(LEAST_PAUSE, MOST_PAUSE))
+    _arrived(listener, number)
+    here.sender.send(here.sender.datagram_header(GUARDED_PORT, _PROBE.size) + _PROBE.pack(number, 0))
+    time.sleep(BETWEEN_KNOCKS)
+    assert _arrived(listener, number) is None, "the door is open before it was knocked at"
+
+
+def _round(
+    here: Arena, listener: socket.socket, number: int, chance: random.Random
+) -> float | None:
+    """Knock, and probe until something comes through. Seconds."""
+    sender = here.sender
+    header = sender.datagram_header(GUARDED_PORT, _PROBE.size)
+    knocks = [
+        sender.syn(Syn(CLIENT_4, port, 20_000 + number, chance.getrandbits(32))) for port in STEPS
+    ]
+    for knock in knocks[:-1]:
+        sender.send(knock)
+        time.sleep(BETWEEN_KNOCKS)
+    sent: list[float] = []
+    began = time.perf_counter()
+    sender.send(knocks[-1])
+    while time.perf_counter() - began < PATIENCE:
+        sleep_until(began + (len(sent) + 1) * INTERVAL)
+        sent.append(time.perf_counter())
+        sender.send(header + _PROBE.pack(number, len(sent)))
+        first = _arrived(listener, number)
+        if first is not None:
+            return sent[first - 1] - began
+    return None
+
+
+def _arrived(listener: socket.socket, number: int) -> int | None:
+    """The first probe of this round that waits, or None. Empties the socket."""
+    first = None
+    while True:
+        try:
+            of_round, probe = _PROBE.unpack(listener.recv(_PROBE.size))
+        except BlockingIOError:
+            return first
+        if of_round == number and first is None:
+            first = probe

@@ -1,0 +1,120 @@
+"""Frames as bytes → knocks."""
+
+from __future__ import annotations
+
+import struct
+from socket import AF_INET6, inet_aton, inet_pton
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyknockd.frame import Link, knock_of
+from pyknockd.model import Flags, Knock, Protocol
+
+OWN = frozenset(("192.0.2.1", "2001:db8::1"))
+TCP_HEADER = struct.pack("!HHIIBBHHH", 40_000, 7000, 12_345, 0, 0x50, 0x02, 1024, 0, 0)
+UDP_HEADER = struct.pack("!HHHH", 40_000, 7000, 9, 0) + b"x"
+
+
+def ipv4(
+    payload: bytes,
+    protocol: int = 6,
+    options: bytes = b"",
+    fragment: int = 0,
+    to: str = "192.0.2.1",
+) -> bytes:
+    length = 20 + len(options)
+    first = 0x40 | length // 4
+    head = struct.pack("!BBHHHBBH", first, 0, length + len(payload), 1, fragment, 64, protocol, 0)
+    return head + inet_aton("198.51.100.7") + inet_aton(to) + options + payload
+
+
+def ipv6(payload: bytes, following: int = 6) -> bytes:
+    head = struct.pack("!IHBB", 6 << 28, len(payload), following, 64)
+    addresses = inet_pton(AF_INET6, "2001:db8::7") + inet_pton(AF_INET6, "2001:db8::1")
+    return head + addresses + payload
+
+
+def ethernet(packet: bytes, ethertype: int = 0x0800, tags: bytes = b"") -> bytes:
+    return bytes(12) + tags + struct.pack("!H", ethertype) + packet
+
+
+TCP_KNOCK = Knock("198.51.100.7", "192.0.2.1", True, Protocol.TCP, 7000, 40_000, Flags.SYN, 12_345)
+UDP_KNOCK = Knock("198.51.100.7", "192.0.2.1", True, Protocol.UDP, 7000, 40_000)
+TCP_KNOCK_6 = Knock("2001:db8::7", "2001:db8::1", True, Protocol.TCP, 7000, 40_000, 2, 12_345)
+TAG, OUTER_TAG = b"\x81\x00\x00\x05", b"\x88\xa8\x00\x06"
+HOP_BY_HOP = bytes((43, 0)) + bytes(6)
+ROUTING = bytes((60, 1)) + bytes(14)
+DESTINATION = bytes((6, 0)) + bytes(6)
+
+
+@pytest.mark.parametrize(
+    ("frame", "knock"),
+    [
+        (ethernet(ipv4(TCP_HEADER)), TCP_KNOCK),
+        (ethernet(ipv4(UDP_HEADER, 17)), UDP_KNOCK),
+        (ethernet(ipv4(TCP_HEADER, options=bytes(12))), TCP_KNOCK),
+        (ethernet(ipv4(TCP_HEADER, fragment=0x2000)), TCP_KNOCK),
+        (ethernet(ipv4(TCP_HEADER), tags=TAG), TCP_KNOCK),
+        (ethernet(ipv4(TCP_HEADER), tags=OUTER_TAG + TAG), TCP_KNOCK),
+        (ethernet(ipv6(TCP_HEADER), 0x86DD), TCP_KNOCK_6),
+        (ethernet(ipv6(HOP_BY_HOP + ROUTING + DESTINATION + TCP_HEADER, 0), 0x86DD), TCP_KNOCK_6),
+    ],
+)
+def test_a_frame_is_read(frame: bytes, knock: Knock) -> None:
+    assert knock_of(frame, Link.ETHERNET, OWN) == knock
+
+
+def test_without_a_link_header_the_packet_stands_alone() -> None:
+    assert knock_of(ipv4(TCP_HEADER), Link.IP, OWN) == TCP_KNOCK
+    assert knock_of(ipv6(TCP_HEADER), Link.IP, OWN) == TCP_KNOCK_6
+
+
+def test_a_foreign_destination_is_not_local() -> None:
+    knock = knock_of(ipv4(TCP_HEADER, to="192.0.2.99"), Link.IP, OWN)
+    assert knock is not None
+    assert (knock.destination, knock.local) == ("192.0.2.99", False)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        bytes(13),
+        ethernet(ipv4(TCP_HEADER), 0x0806),
+        ethernet(ipv4(bytes(8), 1)),
+        ethernet(ipv4(TCP_HEADER, fragment=1)),
+        ethernet(ipv4(TCP_HEADER)[:-7]),
+        ethernet(b"\x41" + ipv4(TCP_HEADER)[1:]),
+        ethernet(b"\x4f" + ipv4(TCP_HEADER)[1:]),
+        ethernet(ipv6(TCP_HEADER, 59), 0x86DD),
+        ethernet(ipv6(bytes((6, 0, 0, 8)) + bytes(4) + TCP_HEADER, 44), 0x86DD),
+        ethernet(ipv6(bytes((0, 255)), 0), 0x86DD),
+    ],
+)
+def test_what_is_no_knock_is_ignored(frame: bytes) -> None:
+    assert knock_of(frame, Link.ETHERNET, OWN) is None
+
+
+GOOD = [
+    ethernet(ipv4(TCP_HEADER)),
+    ethernet(ipv6(HOP_BY_HOP + ROUTING + DESTINATION + TCP_HEADER, 0), 0x86DD),
+    ipv4(UDP_HEADER, 17),
+]
+
+
+@given(
+    st.sampled_from(list(Link)),
+    st.one_of(st.binary(max_size=120), st.sampled_from(GOOD)),
+    st.data(),
+)
+def test_any_bytes_give_a_knock_or_none(link: Link, frame: bytes, data: st.DataObject) -> None:
+    mangled = bytearray(frame)
+    for _ in range(data.draw(st.integers(0, 4))):
+        if mangled:
+            mangled[data.draw(st.integers(0, len(mangled) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(mangled)))
+    for version in (bytes(mangled), bytes(mangled[:cut])):
+        knock = knock_of(version, link, OWN)
+        assert knock is None or 0 <= knock.port <= 65_535

@@ -1,0 +1,158 @@
+"""The legacy tables, changed in process and by the program: the same table comes of it."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import ROOT, Lab
+
+APPLY = """
+import sys
+from pyknockd import firewall, rule
+for line in sys.stdin:
+    applied = firewall.apply(rule.words(line.strip()))
+    print(applied.outcome.name, applied.reason, flush=True)
+"""
+
+
+class InProcess:
+    """A process on the server that makes changes through python-iptables."""
+
+    def __init__(self, hosts: Lab) -> None:
+        self.hosts = hosts
+        self._process = subprocess.Popen(
+            [*hosts.server.prefix, sys.executable, "-c", APPLY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def apply(self, command: str) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{command}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def save(self) -> list[str]:
+        """Both families' rules and counters left out."""
+        text = "".join(self.hosts.server.run(f"{name}-legacy-save") for name in ("iptables", "ip6tables"))
+        return [line for line in text.splitlines() if line.startswith("-A")]
+
+    def flush(self) -> None:
+        for program in ("iptables-legacy", "ip6tables-legacy"):
+            self.hosts.server.run(program, "-F")
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def tables(hosts: Lab) -> Iterator[InProcess]:
+    pytest.importorskip("iptc", reason="needs python-iptables")
+    made = InProcess(hosts)
+    hosts.server.run("iptables-legacy", "-N", "guarded")
+    yield made
+    made.close()
+
+
+COMMANDS = [
+    "iptables-legacy -A INPUT -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT",
+    "iptables-legacy -I INPUT -s 192.0.2.1/255.255.255.0 -p tcp --dport ssh -j ACCEPT",
+    "iptables-legacy -I INPUT 1 -s 192.0.2.77/8 -p tcp -m tcp --dport 22:25 -j ACCEPT",
+    'iptables-legacy -A INPUT -s 192.0.2.1 -m comment --comment "two words" -j ACCEPT',
+    "iptables-legacy -A INPUT -m comment --comment \"it's; so\" -p udp --sport 53 -j DROP",
+    "iptables-legacy -A INPUT ! -s 192.0.2.1 -p udp ! --dport 22:33 -j DROP",
+    "iptables-legacy -A INPUT -p tcp --syn -m state --state NEW,RELATED -j DROP",
+    "iptables-legacy -A INPUT -p tcp --tcp-flags SYN,ACK SYN -j DROP",
+    "iptables-legacy -A INPUT -p tcp ! --syn -j DROP",
+    "iptables-legacy -A INPUT -p tcp -m conntrack --ctstate NEW,RELATED --dport 5 -j REJECT",
+    "iptables-legacy -A INPUT -m conntrack ! --ctstate INVALID -j RETURN",
+    "iptables-legacy -A INPUT -p tcp -m multiport --dports 5,6,7:9 -j ACCEPT",
+    'iptables-legacy -A INPUT -m limit --limit 3/minute -j LOG --log-prefix "knock: " --log-level 4',
+    "iptables-legacy -A INPUT -m limit --limit 10/second --limit-burst 7 -j ACCEPT",
+    "iptables-legacy -A INPUT -i eth+ -m mac --mac-source 00:11:22:33:44:55 -j RETURN",
+    "iptables-legacy -A OUTPUT ! -o lo -d 192.0.2.0/24 -j ACCEPT",
+    "iptables-legacy -A INPUT -m iprange --src-range 192.0.2.1-192.0.2.9 -j ACCEPT",
+    "iptables-legacy -A INPUT -m addrtype --dst-type LOCAL -j ACCEPT",
+    "iptables-legacy -A INPUT -m mark ! --mark 0x1/0xff -j ACCEPT",
+    "iptables-legacy -A INPUT -p tcp -j REJECT --reject-with tcp-reset",
+    "iptables-legacy -A INPUT ! -p tcp -j ACCEPT",
+    "iptables-legacy -A INPUT -p 47 -g guarded",
+    "iptables-legacy -A guarded -p icmp -j RETURN",
+    "iptables-legacy -A INPUT -s 192.0.2.9 -j guarded",
+    "ip6tables-legacy -A INPUT -s 2001:db8::1 -p tcp --dport 22 -j ACCEPT",
+    "ip6tables-legacy -I INPUT ! -d 2001:db8::1/32 -p icmpv6 -j REJECT",
+    "ip6tables-legacy -A INPUT -p udp -m multiport --dports 53,123 -i lo -j ACCEPT",
+]
+
+
+def test_every_change_leaves_the_table_that_the_program_leaves(tables: InProcess) -> None:
+    for command in COMMANDS:
+        outcome = tables.apply(command)
+        ours = tables.save()
+        tables.flush()
+        tables.hosts.server.run("sh", "-c", command)
+        theirs = tables.save()
+        assert (command, outcome, ours) == (command, "DONE", theirs)
+        deleting = command.replace(" -A ", " -D ").replace(" -I INPUT 1 ", " -D INPUT ")
+        assert (command, tables.apply(deleting.replace(" -I ", " -D "))) == (command, "DONE")
+        assert (command, tables.save()) == (command, [])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "iptables-legacy -A NOWHERE -j ACCEPT",
+        "iptables-legacy -D INPUT -s 192.0.2.1 -j ACCEPT",
+        "iptables-legacy -I INPUT 7 -j ACCEPT",
+        "iptables-legacy -A INPUT -j NOWHERE",
+        "iptables-legacy -A INPUT -s localhost -j ACCEPT",
+        "iptables-legacy -A INPUT -s 192.0.2.1,192.0.2.2 -j ACCEPT",
+        "iptables-legacy -A INPUT -o eth0 -j ACCEPT",
+        "iptables-legacy -A INPUT -p tcp --dport nonsense -j ACCEPT",
+        "iptables-legacy -A INPUT -s 2001:db8::1 -j ACCEPT",
+        "iptables-legacy -A INPUT -s 192.0.2.1",
+        'iptables-legacy -A INPUT -m comment --comment "--x" -j ACCEPT',
+        "ip6tables-legacy -A INPUT ! -p tcp -j ACCEPT",
+        "iptables-nft -A INPUT -j ACCEPT",
+        "/nowhere/iptables -A INPUT -j ACCEPT",
+    ],
+)
+def test_what_is_not_certain_changes_nothing(tables: InProcess, command: str) -> None:
+    assert tables.apply(command).split()[0] == "RUN_THE_PROGRAM"
+    assert tables.save() == []
+
+
+def test_no_table_comes_into_being_for_our_sake(tables: InProcess) -> None:
+    assert tables.apply(COMMANDS[0]) == "DONE"
+    names = Path("/proc/net/ip_tables_names")
+    assert tables.hosts.server.run("cat", str(names)).split() == ["filter"]
+
+
+def test_a_held_lock_is_reported_and_not_waited_for(tables: InProcess) -> None:
+    assert tables.apply(COMMANDS[0]) == "DONE"
+    with open("/run/xtables.lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert tables.apply(COMMANDS[1]) == "BUSY"
+        assert len(tables.save()) == 1
+    assert tables.apply(COMMANDS[1]) == "DONE"
+    assert len(tables.save()) == 2
+
+
+def test_another_programs_changes_are_neither_lost_nor_undone(tables: InProcess) -> None:
+    other = "iptables-legacy -w -R INPUT 1 -s 192.0.2.{} -j DROP"
+    tables.hosts.server.run("iptables-legacy", "-A", "INPUT", "-s", "192.0.2.200", "-j", "DROP")
+    for number in range(60):
+        assert tables.apply(f"iptables-legacy -A INPUT -s 10.0.0.{number} -j ACCEPT") == "DONE"
+        tables.hosts.server.run("sh", "-c", other.format(number))
+        assert tables.apply(f"iptables-legacy -D INPUT -s 10.0.0.{number} -j ACCEPT") == "DONE"
+    assert tables.save() == ["-A INPUT -s 192.0.2.59/32 -j DROP"]

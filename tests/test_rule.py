@@ -1,0 +1,158 @@
+"""Commands as words, and iptables' words as rules."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pyknockd.rule import Extension, Operation, Option, Rule, expand, parse, words
+
+
+def test_the_address_is_filled_in_everywhere() -> None:
+    assert expand("allow %IP% from %IP%/32 100%", "192.0.2.1") == "allow 192.0.2.1 from 192.0.2.1/32 100%"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("iptables -A INPUT", ["iptables", "-A", "INPUT"]),
+        ("  a \t b ", ["a", "b"]),
+        ("a 'b c' \"d e\"f", ["a", "b c", "d ef"]),
+        ("a '' b", ["a", "", "b"]),
+        ("a ! -s 192.0.2.1", ["a", "!", "-s", "192.0.2.1"]),
+        ("a 'x; y | z > $HOME'", ["a", "x; y | z > $HOME"]),
+        ('a "b; c"', ["a", "b; c"]),
+        ("", []),
+        ("a; b", None),
+        ("a && b", None),
+        ("a > b", None),
+        ("a $(b)", None),
+        ('a "$HOME"', None),
+        ('a "`b`"', None),
+        ("a *", None),
+        ("a ~", None),
+        ("a # b", None),
+        ("a \\; b", None),
+        ("a 'b", None),
+    ],
+)
+def test_only_plain_words_are_words(command: str, expected: list[str] | None) -> None:
+    assert words(command) == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from([*"ab1 -!=%,:./'\"\t;|&$`\\*?[]#~{}()<>^@+"]), max_size=16).map("".join))
+def test_where_there_are_words_the_shell_finds_the_same(command: str) -> None:
+    found = words(command)
+    assume(found is not None)
+    script = f"for word in {command}\ndo printf '%s\\0' \"$word\"\ndone"
+    shell = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    assert shell.stdout.split("\0")[:-1] == found
+
+
+def rule(command: str) -> Rule | None:
+    split = words(command)
+    assert split is not None
+    return parse(split)
+
+
+def option(name: str, *values: str, negated: bool = False) -> Option:
+    return Option(name, values, negated)
+
+
+SSH = Rule(
+    "filter",
+    Operation.APPEND,
+    "INPUT",
+    basics=(option("source", "192.0.2.1"), option("protocol", "tcp")),
+    matches=(Extension("tcp", (option("dport", "22"),)),),
+    target=Extension("ACCEPT"),
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "-A INPUT -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT",
+        "-A INPUT -s 192.0.2.1 -p tcp -m tcp --dport 22 -j ACCEPT",
+        "--append INPUT --source 192.0.2.1 --protocol tcp --dport 22 --jump ACCEPT",
+        "--append=INPUT --src=192.0.2.1 --protocol=tcp --dport=22 --jump=ACCEPT",
+        "-AINPUT -s192.0.2.1 -ptcp --dport 22 -jACCEPT",
+        "-w 5 -t filter -A INPUT -s 192.0.2.1 -p TCP --dport 22 -j ACCEPT",
+        "--wait -A INPUT -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT",
+        "-j ACCEPT -s 192.0.2.1 -p tcp --dport 22 -A INPUT",
+        "-A 'INPUT' -s \"192.0.2.1\" -p tcp --dport '22' -j ACCEPT -n",
+    ],
+)
+def test_the_same_rule_has_many_spellings(command: str) -> None:
+    assert rule(command) == SSH
+
+
+@pytest.mark.parametrize(
+    ("command", "operation", "position"),
+    [
+        ("-I INPUT", Operation.INSERT, 0),
+        ("-I INPUT 3", Operation.INSERT, 3),
+        ("-D INPUT", Operation.DELETE, 0),
+        ("--delete INPUT", Operation.DELETE, 0),
+    ],
+)
+def test_a_command_says_what_is_to_be_done(command: str, operation: Operation, position: int) -> None:
+    found = rule(f"{command} -j DROP")
+    assert found is not None
+    assert (found.operation, found.position) == (operation, position)
+
+
+def test_a_match_is_loaded_where_its_first_option_stands() -> None:
+    found = rule("-A INPUT -p tcp -m state --state NEW --dport 22 -j ACCEPT")
+    assert found is not None
+    assert [match.name for match in found.matches] == ["state", "tcp"]
+
+
+def test_negation_belongs_to_the_option_behind_it() -> None:
+    found = rule("-A INPUT ! -s 192.0.2.1 -p udp ! --dport 53 -j DROP")
+    assert found is not None
+    assert found.basics[0] == option("source", "192.0.2.1", negated=True)
+    assert found.matches == (Extension("udp", (option("dport", "53", negated=True),)),)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "-P INPUT DROP",
+        "-F",
+        "-D INPUT 1",
+        "-R INPUT 1 -j DROP",
+        "-I INPUT 0 -j DROP",
+        "-A INPUT -I INPUT -j DROP",
+        "-j DROP",
+        "-A INPUT --dport 22 -j ACCEPT",
+        "-A INPUT ! -p tcp --dport 22 -j ACCEPT",
+        "-A INPUT -p tcp --dpor 22 -j ACCEPT",
+        "-A INPUT -p tcp --dport 22 --dport 23 -j ACCEPT",
+        "-A INPUT -s 192.0.2.1 -s 192.0.2.2 -j ACCEPT",
+        "-A INPUT -s ! 192.0.2.1 -j ACCEPT",
+        "-A INPUT -m owner --uid-owner 0 -j ACCEPT",
+        "-A INPUT -p tcp stray -j ACCEPT",
+        "-A INPUT -j ACCEPT -j DROP",
+        "-A INPUT -v -j ACCEPT",
+        "-A",
+        "-A INPUT -",
+        "-A INPUT -- -j ACCEPT",
+        "-A INPUT !",
+        "-A INPUT -j",
+        "-A INPUT ! -j ACCEPT",
+        "-A INPUT --src= -j ACCEPT",
+    ],
+)
+def test_what_is_not_understood_completely_is_left_to_iptables(command: str) -> None:
+    assert rule(command) is None
+
+
+@given(st.lists(st.sampled_from("-A -I INPUT 1 -p tcp ! --dport 22 -j ACCEPT -m state -".split())))
+def test_any_words_give_a_rule_or_none(arguments: list[str]) -> None:
+    found = parse(arguments)
+    assert found is None or found.chain
