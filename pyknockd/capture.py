@@ -24,7 +24,8 @@ BATCH = 256  # knocks a read, so that a flood leaves time for all else
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _SO_RCVBUFFORCE = 33
-_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772  # linux/if_arp.h: frames with an Ethernet header
+_ETH_P_ALL = 0x0003  # linux/if_ether.h
+_WITH_ETHERNET_HEADER = frozenset((1, 772))  # ARPHRD_ETHER, ARPHRD_LOOPBACK, linux/if_arp.h
 _DROP_ALL = pack("=HBBI", 0x06, 0, 0, 0)
 
 # scapy warns of link types that it would have to dissect; nothing is dissected here.
@@ -42,13 +43,16 @@ class Capture:
         """Raises CaptureError, whose text says what to do about it."""
         self._interface = interface
         self._ipv4_only = ipv4_only
+        self._link = Link.ETHERNET
         self._own: frozenset[str] = frozenset()
         self._doors: Sequence[Door] = ()
         if interface not in interfaces.names():
             there = ", ".join(interfaces.names())
             raise CaptureError(f"there is no interface {interface} (there are: {there})")
         try:
-            self._socket = L2ListenSocket(iface=interface, promisc=False, nofilter=1)
+            # Type 0 hears nothing: neither a packet before there is a filter, nor that the link is
+            # down, which would make scapy give up.
+            self._socket = L2ListenSocket(iface=interface, type=0, promisc=False, nofilter=1)
         except PermissionError as error:
             raise CaptureError(f"listening on {interface} needs root") from error
         except (OSError, Scapy_Exception) as error:
@@ -56,10 +60,8 @@ class Capture:
         self._packets: socket.socket = self._socket.ins
         self._packets.setblocking(False)
         self._enlarge_buffer()
-        hardware = self._packets.getsockname()[3]
-        self._link = Link.ETHERNET if hardware in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK) else Link.IP
         self._attach(_DROP_ALL)
-        self._drain()
+        self._bind()
 
     def listen(self, doors: Sequence[Door]) -> None:
         """Listen for these doors' knocks from now on, without a gap. Raises CaptureError."""
@@ -67,7 +69,8 @@ class Capture:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again which addresses the interface has. Raises CaptureError."""
+        """Look again for the interface and its addresses. Raises CaptureError, OSError."""
+        self._bind()
         self._own = interfaces.addresses(self._interface)
         self._attach(bpf.program(self._doors, self._own, self._link))
 
@@ -108,10 +111,12 @@ class Capture:
         except OSError as error:
             raise CaptureError(f"the kernel refuses the packet filter: {error}") from error
 
-    def _drain(self) -> None:
-        """Throw away what came before there was a filter."""
+    def _bind(self) -> None:
+        """Hear what comes in on the interface; on a new one of its name if that has come instead."""
         try:
-            while True:
-                self._packets.recv(1)
+            self._packets.bind((self._interface, _ETH_P_ALL))
         except OSError:
+            # It has gone. Should it come back, the daemon is told and asks for a refresh.
             return
+        hardware = self._packets.getsockname()[3]
+        self._link = Link.ETHERNET if hardware in _WITH_ETHERNET_HEADER else Link.IP

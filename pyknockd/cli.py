@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from pyknockd import __version__
-from pyknockd.config import Reading, Severity, parse
+from pyknockd import __version__, onetime
+from pyknockd.config import Reading, parse
 from pyknockd.daemon import ConfigError, Daemon, Ears, World
-from pyknockd.detach import Launch, PidFile, PidFileError, detach
+from pyknockd.detach import AlreadyRunning, PidFile, PidFileError, detach
 from pyknockd.interfaces import Changes
 from pyknockd.log import Log, LogError
-from pyknockd.model import Config
+from pyknockd.model import Config, Severity, Step
+from pyknockd.report import Report
 
 CONFIG_PATH = "/etc/knockd.conf"
 PID_PATH = "/var/run/knockd.pid"
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         for line in error.lines:
             print(line, file=sys.stderr)
-    except (StartError, LogError, PidFileError) as error:
+    except (StartError, LogError, AlreadyRunning) as error:
         print(f"knockd: {error}", file=sys.stderr)
     return 1
 
@@ -88,11 +89,14 @@ def _serve(options: argparse.Namespace) -> int:
         log = Log(verbose=options.verbose, debug=options.debug)
         log.open(config.log_file, use_syslog=config.use_syslog)
         if launch is not None:
-            stack.enter_context(PidFile(config.pid_file or PID_PATH))
+            _write_pid_file(config.pid_file or PID_PATH, stack, log)
         ears = _listen(interface, config, ipv4_only=options.only_ip_v4)
-        world = World(ears, Changes(), log, lambda: _read(options), options.config)
+        report = Report(log, look_up=options.lookup)
+        world = World(ears, Changes(), report, lambda: _read(options), options.config)
         daemon = Daemon(world, config)
-        _started(log, interface, launch)
+        log.say(f"starting up, listening on {interface}")
+        if launch is not None:
+            launch.succeeded()
         daemon.run()
         daemon.stop()
     return 0
@@ -113,10 +117,12 @@ def _listen(interface: str, config: Config, *, ipv4_only: bool) -> Ears:
     return capture
 
 
-def _started(log: Log, interface: str, launch: Launch | None) -> None:
-    log.say(f"starting up, listening on {interface}")
-    if launch is not None:
-        launch.succeeded()
+def _write_pid_file(path: str, stack: ExitStack, log: Log) -> None:
+    """Raises AlreadyRunning; a file that cannot be written is only told."""
+    try:
+        stack.enter_context(PidFile(path))
+    except PidFileError as error:
+        log.say(str(error))
 
 
 def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
@@ -127,7 +133,7 @@ def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
             text = file.read().decode("utf-8", "surrogateescape")
     except OSError as error:
         raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
-    reading = parse(text, interface_given=options.interface is not None)
+    reading = parse(text, interface_given=bool(options.interface), first_sequence=first_sequence)
     lines = _remarks(reading, path)
     if show:
         if options.debug:
@@ -142,6 +148,14 @@ def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
         log_file=config.log_file or options.logfile,
         pid_file=config.pid_file or options.pidfile,
     )
+
+
+def first_sequence(path: str) -> tuple[Step, ...] | str:
+    """What config.parse asks for: the sequence in force in a file, or why there is none."""
+    try:
+        return onetime.first_sequence(path)
+    except onetime.OneTimeError as error:
+        return str(error)
 
 
 def _remarks(reading: Reading, path: str) -> list[str]:

@@ -10,23 +10,20 @@ import selectors
 import signal
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
 
-from pyknockd import firewall, rule
-from pyknockd.commands import CommandError, Commands
-from pyknockd.firewall import Outcome
-from pyknockd.log import Log, LogError, event_text
+from pyknockd import onetime
+from pyknockd.log import LogError
 from pyknockd.machine import Machine
-from pyknockd.model import Action, ActionKind, Config, Door, Event, EventKind, Knock
-from pyknockd.schedule import Schedule
+from pyknockd.model import Config, Door, Event, EventKind, Knock, Step
+from pyknockd.report import Report
+from pyknockd.runner import Runner
 from pyknockd.signals import Signals
 
-MOST_COMMAND_BYTES = 4095
-HUNG_SECONDS = 60.0
-LOCK_RETRY_SECONDS = 0.005
 STOP_SECONDS = 5.0
+_STOP_POLL_SECONDS = 0.005
 
 
 class ConfigError(Exception):
@@ -62,7 +59,7 @@ class World:
 
     ears: Ears
     changes: Changes
-    log: Log
+    report: Report
     read_config: Callable[[], Config]
     config_path: str
 
@@ -72,12 +69,10 @@ class Daemon:
 
     def __init__(self, world: World, config: Config) -> None:
         self._world = world
-        self._log = world.log
+        self._report = world.report
         self._config = config
         self._machine = Machine(config.doors)
-        self._schedule = Schedule()
-        self._commands = Commands()
-        self._locked_out: dict[Action, list[str]] = {}
+        self._runner = Runner(world.report)
         self._stopping = False
         self._signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
         self._selector = selectors.DefaultSelector()
@@ -89,23 +84,21 @@ class Daemon:
         while not self._stopping:
             try:
                 self._turn()
-            except Exception:  # noqa: BLE001 - one bad packet must not end the daemon, and must not be hidden
+            except Exception:  # noqa: BLE001 - one bad packet must not end the daemon, nor be hidden
                 for line in traceback.format_exc().splitlines():
-                    self._log.say(f"internal error: {line}")
+                    self._report.say(f"internal error: {line}")
 
     def stop(self) -> None:
         """Close every timed door that still stands open, and leave."""
         now = monotonic()
         deadline = now + STOP_SECONDS
-        for action in self._schedule.clear():
-            self._schedule.add(action, now)
-        self._start_due(now)
-        while (self._commands or self._locked_out or len(self._schedule)) and now < deadline:
-            self._selector.select(LOCK_RETRY_SECONDS)
+        self._runner.close_all(now)
+        while self._runner.busy and now < deadline:
+            self._selector.select(_STOP_POLL_SECONDS)
             now = monotonic()
-            self._finish_ended(now)
-            self._start_due(now)
-        self._log.say("shutting down")
+            self._runner.work(now)
+        self._report.finish()
+        self._report.say("shutting down")
 
     def _turn(self) -> None:
         ready = {key.fileobj for key, _ in self._selector.select(self._seconds_to_wait())}
@@ -118,90 +111,55 @@ class Daemon:
         for knock in self._world.ears.read() if self._world.ears in ready else ():
             self._take(self._machine.feed(knock, now), now)
         self._take(self._machine.expire(now), now)
-        self._finish_ended(now)
-        self._start_due(now)
+        self._runner.work(now)
+        self._report.flush(now)
 
     def _seconds_to_wait(self) -> float | None:
-        deadlines = [
-            self._machine.next_deadline(),
-            self._schedule.next_deadline(),
-            self._commands.next_deadline(HUNG_SECONDS),
-        ]
         now = monotonic()
+        deadlines = (
+            self._machine.next_deadline(),
+            self._runner.next_deadline(now),
+            self._report.next_deadline(now),
+        )
         waits = [deadline - now for deadline in deadlines if deadline is not None]
-        if self._locked_out:
-            waits.append(LOCK_RETRY_SECONDS)
         return max(0.0, min(waits)) if waits else None
 
     def _take(self, events: Iterable[Event], now: float) -> None:
         for event in events:
-            self._log.say(event_text(event, event.source))
-            if event.kind is not EventKind.OPENED:
-                continue
-            action = _plan(ActionKind.OPEN, event.door, event.source)
-            if action is not None:
-                self._schedule.add(action, now)
-                self._start_due(now)
+            self._report.event(event, now)
+            if event.kind is EventKind.OPENED and self._is_honoured(event.door):
+                self._runner.open(event.door, event.source, now)
 
-    def _start_due(self, now: float) -> None:
-        for action, words in list(self._locked_out.items()):
-            del self._locked_out[action]
-            self._change_firewall(action, words, now)
-        for action in self._schedule.due(now):
-            self._run(action, now)
-
-    def _run(self, action: Action, now: float) -> None:
-        command = rule.expand(action.template, action.source)
-        if action.kind is ActionKind.CLOSE:
-            self._log.say(f"{action.source}: {action.door.name}: command timeout")
-        if len(command.encode("utf-8", "surrogateescape")) > MOST_COMMAND_BYTES:
-            kind = "start" if action.kind is ActionKind.OPEN else "stop"
-            self._log.say(f"error: parsed {kind} command has been truncated! --> won't execute it")
-            self._ended(action, 0, now)
-            return
-        self._log.say(f"{action.door.name}: running command: {command}")
-        words = rule.words(command)
-        if words is not None and firewall.is_iptables(words):
-            self._change_firewall(action, words, now)
-        else:
-            self._start(action, ["/bin/sh", "-c", command], now)
-
-    def _change_firewall(self, action: Action, words: list[str], now: float) -> None:
-        applied = firewall.apply(words)
-        if applied.reason:
-            self._log.debug(f"{action.door.name}: not in process: {applied.reason}")
-        if applied.outcome is Outcome.DONE:
-            self._ended(action, 0, now)
-        elif applied.outcome is Outcome.BUSY:
-            self._locked_out[action] = words
-        else:
-            self._start(action, words, now)
-
-    def _start(self, action: Action, words: list[str], now: float) -> None:
+    def _is_honoured(self, door: Door) -> bool:
+        """Whether the sequence may be used; one of a one-time file only if it could be marked."""
+        path = door.one_time_file
+        if path is None:
+            return True
+        steps: tuple[Step, ...] = ()
+        honoured = True
         try:
-            self._commands.start(action, words, now)
-        except CommandError as error:
-            self._log.say(f"{action.door.name}: cannot run {error}")
-            self._ended(action, error.status, now)
+            steps = onetime.use(path, door.steps)
+        except onetime.OneTimeError as error:
+            honoured = False
+            self._report.say(f"{door.name}: the door stays shut: {error}")
+            steps = _next_or_none(path)
+        for other in self._config.doors:
+            if other.one_time_file == path and (other is door or other.steps == door.steps):
+                self._change_steps(other, steps)
+        return honoured
 
-    def _finish_ended(self, now: float) -> None:
-        for ended in self._commands.ended():
-            self._ended(ended.action, ended.status, now)
-        for action in self._commands.hung(now, HUNG_SECONDS):
-            self._log.say(
-                f"{action.door.name}: still running after {HUNG_SECONDS:.0f} seconds, no longer"
-                f" waited for: {rule.expand(action.template, action.source)}"
+    def _change_steps(self, door: Door, steps: tuple[Step, ...]) -> None:
+        if not steps:
+            self._report.say(
+                "no more sequences left in the one time sequences file for door"
+                f" {door.name} --> disabling the door",
+                own_line_feed=True,
             )
-            self._schedule.done(action)
-
-    def _ended(self, action: Action, status: int, now: float) -> None:
-        if status:
-            self._log.say(f"{action.door.name}: command returned non-zero status code ({status})")
-        self._schedule.done(action)
-        if action.kind is ActionKind.OPEN:
-            closing = _plan(ActionKind.CLOSE, action.door, action.source)
-            if closing is not None:
-                self._schedule.add(closing, now + action.door.open_for)
+        changed = replace(door, steps=steps)
+        doors = tuple(changed if other is door else other for other in self._config.doors)
+        self._config = replace(self._config, doors=doors)
+        self._machine.replace(door, changed)
+        self._world.ears.listen(doors)
 
     def _obey(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -212,28 +170,29 @@ class Daemon:
 
     def _reload(self) -> None:
         """Read the file again. With a mistake in it the old doors stay."""
-        self._log.say(f"re-reading config file: {self._world.config_path}")
+        self._report.say(f"re-reading config file: {self._world.config_path}")
+        config = self._config
         try:
             config = self._world.read_config()
         except ConfigError as error:
             for line in error.lines:
-                self._log.say(line)
-            self._log.say("the file was not taken over: the doors stay as they were")
-            config = self._config
+                self._report.say(line)
+            self._report.say("the file was not taken over: the doors stay as they were")
         try:
             if config.log_file is not None:
-                self._log.say(f"re-opening log file: {config.log_file}")
-            self._log.open(config.log_file, use_syslog=config.use_syslog)
+                self._report.say(f"re-opening log file: {config.log_file}")
+            self._report.log.open(config.log_file, use_syslog=config.use_syslog)
         except LogError as error:
-            self._log.say(str(error))
+            self._report.say(str(error))
         if config is not self._config:
             self._config = config
             self._machine = Machine(config.doors)
             self._world.ears.listen(config.doors)
 
 
-def _plan(kind: ActionKind, door: Door, source: str) -> Action | None:
-    """What opening or closing ``door`` for ``source`` takes, or None if nothing is to be done."""
-    command = door.opening if kind is ActionKind.OPEN else door.closing
-    template = command.for_source(source)
-    return Action(kind, door, source, template) if template else None
+def _next_or_none(path: str) -> tuple[Step, ...]:
+    """The sequence in force after one could not be used: none, if the file cannot be written."""
+    try:
+        return onetime.first_sequence(path)
+    except onetime.OneTimeError:
+        return ()

@@ -14,6 +14,10 @@ class PidFileError(Exception):
     """The pid file cannot be had; the text says why."""
 
 
+class AlreadyRunning(Exception):
+    """Another daemon holds the pid file."""
+
+
 class Launch:
     """The child's side of ``detach``: the parent waits until it is told how the start went."""
 
@@ -52,7 +56,7 @@ class PidFile:
     """A file that holds this process's number, and is locked, for as long as it runs."""
 
     def __init__(self, path: str) -> None:
-        """Raises PidFileError if another daemon holds ``path``, or it cannot be written."""
+        """Raises AlreadyRunning, and PidFileError if ``path`` cannot be written."""
         self._path = path
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -64,7 +68,7 @@ class PidFile:
         except BlockingIOError as error:
             pid = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
             os.close(self._descriptor)
-            raise PidFileError(f"already running: process {pid} holds {path}") from error
+            raise AlreadyRunning(f"already running: process {pid} holds {path}") from error
         os.ftruncate(self._descriptor, 0)
         os.write(self._descriptor, f"{os.getpid()}\n".encode())
 

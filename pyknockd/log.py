@@ -11,8 +11,7 @@ import socket
 import sys
 import time
 from collections import deque
-
-from pyknockd.model import Event, EventKind
+from typing import TextIO
 
 _IDENT = "knockd"
 _PRIORITY = 3 * 8 + 5  # LOG_DAEMON, LOG_NOTICE: RFC 3164, 4.1.1
@@ -52,11 +51,14 @@ class Log:
         elif not use_syslog:
             self._syslog = None
 
-    def say(self, text: str) -> None:
-        """One line to syslog, to the log file, and with ``-v`` to standard output."""
+    def say(self, text: str, *, own_line_feed: bool = False) -> None:
+        """One line to syslog, to the log file, and with ``-v`` to standard output.
+
+        ``own_line_feed``: one of those messages that knockd sends to syslog with a line feed.
+        """
         self.show(text)
         if self._syslog is not None:
-            self._syslog.say(text)
+            self._syslog.say(f"{text}\n" if own_line_feed else text)
         if self._file is not None:
             stamp = time.strftime("[%Y-%m-%d %H:%M] ")
             try:
@@ -69,6 +71,11 @@ class Log:
         """One line to standard output, if ``-v`` asks for it."""
         if self._verbose:
             _print(text)
+
+    def complain(self, text: str) -> None:
+        """One line to standard error, asked for or not."""
+        if not self._verbose:
+            _print(text, sys.stderr)
 
     def debug(self, text: str) -> None:
         """One line to standard output, if ``-D`` asks for it."""
@@ -128,25 +135,15 @@ class _Syslog:
         return True
 
 
-def event_text(event: Event, source: str) -> str:
-    """knockd's line for ``event``; ``source`` is how its address is to be shown."""
-    if event.kind is EventKind.STAGE:
-        what = f"Stage {event.stage}"
-    elif event.kind is EventKind.OPENED:
-        what = "OPEN SESAME"
-    else:
-        what = f"sequence timeout (stage {event.stage})"
-    return f"{source}: {event.door.name}: {what}"
-
-
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _print(text: str) -> None:
+def _print(text: str, stream: TextIO | None = None) -> None:
+    out = (stream or sys.stdout).buffer
     try:
-        sys.stdout.buffer.write(_bytes(f"{text}\n"))
-        sys.stdout.buffer.flush()
+        out.write(_bytes(f"{text}\n"))
+        out.flush()
     except (OSError, ValueError):
         # Whoever was reading has gone; the daemon stays.
         pass

@@ -113,15 +113,22 @@ def _listener(door: Door) -> Listener:
     )
 
 
+def _heard_by(listeners: Iterable[Listener]) -> dict[Protocol, dict[int, list[Listener]]]:
+    """Protocol → port → who may listen to it, in the order of the doors."""
+    found: dict[Protocol, dict[int, list[Listener]]] = {protocol: {} for protocol in Protocol}
+    for listener in listeners:
+        for step in dict.fromkeys(listener.door.steps):
+            found[step.protocol].setdefault(step.port, []).append(listener)
+    return found
+
+
 class Machine:
     """Every attempt under way at ``doors``, at most ``limit`` of them."""
 
     def __init__(self, doors: Iterable[Door], limit: int = ATTEMPTS) -> None:
         self._limit = limit
-        self._heard_by: dict[Protocol, dict[int, list[Listener]]] = {p: {} for p in Protocol}
-        for listener in map(_listener, doors):
-            for step in dict.fromkeys(listener.door.steps):
-                self._heard_by[step.protocol].setdefault(step.port, []).append(listener)
+        self._listeners = [_listener(door) for door in doors]
+        self._heard_by = _heard_by(self._listeners)
         self._sources: dict[str, _Source] = {}
         # Attempts in the order they began: all at stage 1, and all of each timeout.
         self._first_stage: OrderedDict[_Attempt, None] = OrderedDict()
@@ -172,6 +179,15 @@ class Machine:
                     self._rest(attempt.source, now)
         over.sort(key=lambda pair: pair[0])
         return [_event(EventKind.TIMED_OUT, attempt) for _, attempt in over]
+
+    def replace(self, old: Door, new: Door) -> None:
+        """Let ``new`` stand in the place of ``old``, at which every attempt is over."""
+        for attempt in list(self._by_timeout.get(old.timeout, ())):
+            if attempt.listener.door is old:
+                self._end(attempt)
+        listeners = self._listeners
+        self._listeners = [_listener(new) if one.door is old else one for one in listeners]
+        self._heard_by = _heard_by(self._listeners)
 
     def next_deadline(self) -> float | None:
         """When the next attempt times out, or None."""

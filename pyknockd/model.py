@@ -53,6 +53,10 @@ class Command:
             return self.v6
         return self.v4 or ""
 
+    def is_there(self, source: str) -> bool:
+        """Whether a directive says anything for ``source``, be it the empty text."""
+        return self.v4 is not None or (":" in source and self.v6 is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -84,6 +88,22 @@ class Config:
     log_file: str | None = None
     pid_file: str | None = None
     interface: str | None = None
+
+
+class Severity(Enum):
+    """Whether a remark keeps the file from being used."""
+
+    MISTAKE = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about the file that its author should know. ``line`` counts from 1; 0 is none."""
+
+    severity: Severity
+    line: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""Commands as words, and the words of an iptables command as a ``Rule``.
+"""The words of an iptables command as a ``Rule``.
 
-What is not understood completely is not understood at all: ``words`` gives None for what needs a
-shell, ``parse`` gives None for what only iptables itself should read, and the caller hands it on.
-Source of the grammar: iptables(8) and iptables-extensions(8), version 1.8.
+What is not understood completely is not understood at all: ``parse`` gives None for what only
+iptables itself should read, and the caller hands it on. Source of the grammar: iptables(8) and
+iptables-extensions(8), version 1.8.
 """
 
 from __future__ import annotations
@@ -10,46 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-
-PLACEHOLDER = "%IP%"
-
-# sh(1): characters that mean something to a shell, unquoted anywhere, and between double quotes.
-_SHELL_SYNTAX = frozenset("|&;<>()$`\\*?[]#~{}\n")
-_SHELL_IN_DOUBLE_QUOTES = frozenset("$`\\\n")
-_BLANKS = " \t"
-
-
-def expand(template: str, source: str) -> str:
-    """``template`` with the address ``source`` in place of every ``%IP%``."""
-    return template.replace(PLACEHOLDER, source)
-
-
-def words(command: str) -> list[str] | None:
-    """The words a shell would make of ``command``, or None if that takes a shell to say."""
-    found: list[str] = []
-    word: str | None = None
-    quote = ""
-    for char in command:
-        if quote:
-            if char == quote:
-                quote = ""
-            elif quote == '"' and char in _SHELL_IN_DOUBLE_QUOTES:
-                return None
-            else:
-                word = (word or "") + char
-        elif char in "'\"":
-            quote, word = char, word or ""
-        elif char in _BLANKS:
-            if word is not None:
-                found.append(word)
-            word = None
-        elif char in _SHELL_SYNTAX:
-            return None
-        else:
-            word = (word or "") + char
-    if quote:
-        return None
-    return found if word is None else [*found, word]
 
 
 class Family(Enum):
@@ -125,7 +85,7 @@ _LONG = {
     "--dst": "--destination",
 }
 _PLAIN = frozenset(
-    "--append --insert --delete --match --jump --goto --table --wait --wait-interval --numeric".split()
+    ("--match", "--jump", "--goto", "--table", "--wait", "--wait-interval", "--numeric")
 )
 _BASICS = frozenset(
     ("--protocol", "--source", "--destination", "--in-interface", "--out-interface")
@@ -271,7 +231,7 @@ def _read_option(reader: _Reader, draft: _Draft) -> None:
     name, negated = reader.option()
     if name in _BASICS:
         _read_basic(reader, draft, name.removeprefix("--"), negated)
-    elif name.startswith("--") and name not in _PLAIN:
+    elif name.startswith("--") and name not in _PLAIN and name not in _COMMANDS:
         options, count = draft.option_owner(name.removeprefix("--"))
         values = tuple(reader.value() for _ in range(count))
         if any(option.name == name.removeprefix("--") for option in options):

@@ -189,8 +189,8 @@ def test_a_closed_output_does_not_stop_the_knocking() -> None:
 def test_an_interrupt_ends_the_client_quietly_with_status_130() -> None:
     """By way of env, since a shell's background jobs, such as CI's, begin with SIGINT ignored."""
     with subprocess.Popen(
-        ["env", "--default-signal=INT", sys.executable, "-m", "pyknockd.client"]
-        + ["-uv", "-d60000", "127.0.0.1", "9", "9"],
+        ["env", "--default-signal=INT", sys.executable, "-m", "pyknockd.client",
+         "-uv", "-d60000", "127.0.0.1", "9", "9"],
         cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as ran:  # fmt: skip
         assert ran.stdout

@@ -24,7 +24,10 @@ def ssh(kind: str, *, timed: float | None = None, steps: str = "7000,8000,9000")
     six = kind.replace("iptables", "ip6tables")
     rule = "INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"
     if timed is not None:
-        closing = f"cmd_timeout = {timed}\nstop_command = {kind} -D {rule}\nstop_command_6 = {six} -D {rule}"
+        closing = (
+            f"cmd_timeout = {timed}\nstop_command = {kind} -D {rule}\n"
+            f"stop_command_6 = {six} -D {rule}"
+        )
     else:
         closing = (
             f"[closeSSH]\nsequence = 9000,8000,7000\nseq_timeout = 5\ntcpflags = syn\n"
@@ -43,7 +46,9 @@ def shut(hosts: Lab, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("host", [SERVER_4, SERVER_6])
-def test_a_knock_opens_the_port_and_the_reverse_knock_closes_it(hosts: Lab, kind: str, host: str) -> None:
+def test_a_knock_opens_the_port_and_the_reverse_knock_closes_it(
+    hosts: Lab, kind: str, host: str
+) -> None:
     shut(hosts, kind)
     program = kind.replace("iptables", "ip6tables") if ":" in host else kind
     before = hosts.rules(program)
@@ -191,8 +196,10 @@ def test_a_missing_iptables_is_said_when_a_door_needs_it(hosts: Lab) -> None:
 
 def test_commands_of_one_source_run_in_order(hosts: Lab, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    daemon = hosts.start(door(f"sleep 0.3; echo open >> {trace}").replace("[d]", "[slow]")
-                         + f"[quick]\nsequence = 7001\ncommand = echo close >> {trace}\n")
+    daemon = hosts.start(
+        door(f"sleep 0.3; echo open >> {trace}").replace("[d]", "[slow]")
+        + f"[quick]\nsequence = 7001\ncommand = echo close >> {trace}\n"
+    )
     hosts.knock(7000, 7001)
     until(lambda: trace.exists() and trace.read_text().count("\n") == 2, "both have run")
     assert trace.read_text() == "open\nclose\n"
@@ -228,7 +235,9 @@ def test_at_most_sixty_four_commands_run_at_once(hosts: Lab, tmp_path: Path) -> 
 
 
 def test_a_held_firewall_lock_delays_the_rule_and_not_the_daemon(hosts: Lab) -> None:
-    daemon = hosts.start(ssh("iptables-legacy", timed=60) + "[other]\nsequence = 6000\ncommand = true\n")
+    daemon = hosts.start(
+        ssh("iptables-legacy", timed=60) + "[other]\nsequence = 6000\ncommand = true\n"
+    )
     hosts.knock(7000, 8000, 9000)
     until(lambda: hosts.rules("iptables-legacy"), "python-iptables is loaded")
     with open("/run/xtables.lock", "rb") as lock:
@@ -294,7 +303,9 @@ def test_broken_and_foreign_packets_are_ignored(hosts: Lab) -> None:
     with hosts.client.inside():
         raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     raw.bind(("client0", 0))
-    mac = bytes.fromhex(hosts.server.run("cat", f"/sys/class/net/{INTERFACE}/address").replace(":", ""))
+    mac = bytes.fromhex(
+        hosts.server.run("cat", f"/sys/class/net/{INTERFACE}/address").replace(":", "")
+    )
     good = mac + bytes(6) + b"\x08\x00" + syn("10.77.0.66", 7001, 5)
     for _ in range(3000):
         frame = bytearray(good)

@@ -24,9 +24,7 @@ def door(
 ) -> Door:
     steps = tuple(port if isinstance(port, Step) else Step(port, TCP) for port in ports)
     required, forbidden = flags
-    return Door(
-        name, steps, timeout=timeout, required=required, forbidden=forbidden, target=target
-    )
+    return Door(name, steps, timeout=timeout, required=required, forbidden=forbidden, target=target)
 
 
 def knock(

@@ -30,6 +30,7 @@ _NO_INTERFACE = {
     "in-interface": ("OUTPUT", "POSTROUTING"),
     "out-interface": ("INPUT", "PREROUTING"),
 }
+_ESCAPED = frozenset("\"'\\$`")
 
 
 class LegacyError(Exception):
@@ -130,7 +131,10 @@ def _entry(iptc: Any, rule: Rule, family: Family, table: Any) -> Any:
 
 def _check(option: Option, chain: str, family: Family) -> None:
     """Raise LegacyError for what iptables would refuse or python-iptables get wrong."""
-    if option.negated and option.name == "protocol" and family is Family.IPV6:
+    if family is Family.IPV6 and option.name.endswith("-interface"):
+        # Its mask has 0x01 where 0xff belongs: such a rule would fit other interfaces as well.
+        raise LegacyError("python-iptables cannot express an interface over IPv6")
+    if family is Family.IPV6 and option.negated and option.name == "protocol":
         raise LegacyError("python-iptables cannot express a negated protocol over IPv6")
     if chain in _NO_INTERFACE.get(option.name, ()):
         raise LegacyError(f"{chain} has no {option.name}")
@@ -142,9 +146,11 @@ def _set_options(extension: Any, wanted: Extension) -> None:
 
 
 def _values(option: Option) -> list[str]:
-    # python-iptables reads a rule's options back from their printed form before it commits them.
-    if any(value == "!" or value.startswith("--") for value in option.values):
-        raise LegacyError("python-iptables would misread a value that looks like an option")
+    # python-iptables reads a rule's options back from their printed form before it commits them,
+    # and gets wrong what is escaped there and what looks like an option.
+    for value in option.values:
+        if value == "!" or value.startswith("--") or _ESCAPED & set(value):
+            raise LegacyError(f"python-iptables would misread the value {value}")
     return [*(("!",) if option.negated else ()), *option.values]
 
 

@@ -13,6 +13,7 @@ from types import FrameType
 
 import pytest
 
+from pyknockd.commands import CommandError
 from tests.bench.arena import Bench
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.report import Progress, Row, as_json, system, table
@@ -33,24 +34,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    before = system()
     progress = Progress()
     try:
+        before = system()
         rows = _take([m for m in MEASURES if m.name in wanted], options.quick, progress)
     except KeyboardInterrupt:
-        progress.clear()
-        print("interrupted; everything is cleaned up", file=sys.stderr)
-        return INTERRUPTED
+        return _give_up(progress, "interrupted; everything is cleaned up", INTERRUPTED)
     except pytest.skip.Exception as missing:
-        progress.clear()
-        print(f"cannot measure: {missing.msg}", file=sys.stderr)
-        return 1
+        return _give_up(progress, f"cannot measure: {missing.msg}", 1)
+    except (AssertionError, RuntimeError, CommandError) as error:
+        # A daemon did not do what it must, or there is no knockd, or no iptables of a kind.
+        return _give_up(progress, f"cannot measure: {error}", 1)
     if options.json:
         print(as_json(rows, before, quick=options.quick))
     else:
         print(table(rows))
         print("\n" + ", ".join(f"{key} {value}" for key, value in before.items()))
     return 0
+
+
+def _give_up(progress: Progress, why: str, status: int) -> int:
+    progress.clear()
+    print(why, file=sys.stderr)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +85,7 @@ def _take(measures: Sequence[Measure], quick: bool, progress: Progress) -> list[
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Unwind, which cleans up; from now on a second signal does not disturb that."""
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+        signal.signal(each, lambda number, frame: None)
     raise KeyboardInterrupt
 
 

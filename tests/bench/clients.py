@@ -50,11 +50,11 @@ def let_in(here: Arena, count: int) -> int:
 
 
 def _measure(bench: Bench, count: int) -> list[Row]:
-    figures = bench.both(lambda program: _count(bench, program, count))
+    knockd, ours = bench.both(lambda program: _count(bench, program, count))
     what = f"let in, of {count} who knock within {SECONDS:.0f} s"
     note = f"counted by OPEN SESAME in the log; the door's command is `{COMMAND}`"
     wanted = Wanted(Bound.AT_LEAST, count)
-    return [Row(f"clients-{count}", what, "", *map(float, figures), wanted, note)]
+    return [Row(f"clients-{count}", what, "", knockd, ours, wanted, note)]
 
 
 def _count(bench: Bench, program: Program, count: int) -> int:

@@ -48,7 +48,14 @@ def cpu(bench: Bench) -> list[Row]:
     return [
         Row("cpu", "CPU time a heard packet", "µs", packets[0], packets[1], note=heard),
         Row("cpu", "CPU time an opened door, the daemon", "ms", own[0], own[1], note=door),
-        Row("cpu", "CPU time an opened door, its children", "ms", *children, note=door),
+        Row(
+            "cpu",
+            "CPU time an opened door, its children",
+            "ms",
+            children[0],
+            children[1],
+            note=door,
+        ),
     ]
 
 

@@ -1,0 +1,210 @@
+"""knockd.conf's directives: what each key does with its value, and what is odd about one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+
+from pyknockd.ctext import BLANKS, NUMBER, atoi, cut, parse_sequence, sequence_text, upper
+from pyknockd.model import Command, Config, Door, Flags, Remark, Severity, Step
+
+_INTERFACE_BYTES = 31  # what knockd has room for
+
+# The path of a file of one-time sequences → the one in force, none if all are used; or, as text,
+# why the file cannot be used at all.
+FirstSequence = Callable[[str], "tuple[Step, ...] | str"]
+
+
+def no_files(path: str) -> tuple[Step, ...] | str:
+    """For a text that may name no file."""
+    return f"{path}: not read"
+
+
+@dataclass(slots=True)
+class Draft:
+    """A configuration while its lines are being read; ``line`` is the one that is being read."""
+
+    config: Config = Config()
+    doors: list[Door] = field(default_factory=list)
+    began: list[int] = field(default_factory=list)
+    in_options: bool = False
+    interface_given: bool = False
+    first_sequence: FirstSequence = no_files
+    line: int = 0
+    said: list[str] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+    @property
+    def door(self) -> Door:
+        return self.doors[-1]
+
+    def change(self, **changes: object) -> None:
+        self.doors[-1] = replace(self.doors[-1], **changes)  # type: ignore[arg-type]
+
+    def say(self, text: str) -> None:
+        self.said.append(f"config: {text}")
+
+    def say_of_door(self, text: str) -> None:
+        self.say(f"{self.door.name}: {text}")
+
+    def mistake(self, text: str) -> None:
+        self.remarks.append(Remark(Severity.MISTAKE, self.line, text))
+
+    def warn(self, text: str) -> None:
+        self.remarks.append(Remark(Severity.WARNING, self.line, text))
+
+
+Setter = Callable[[Draft, str], None]
+
+
+def apply(draft: Draft, table: dict[str, Setter], key: str, value: str, place: str) -> None:
+    setter = table.get(key)
+    if setter is None:
+        draft.mistake(f"no directive {key} in {place}; expected one of {', '.join(sorted(table))}")
+        return
+    setter(draft, value)
+    if " #" in value:
+        draft.warn(f"there are no comments behind a value: all of it counts: {value}")
+
+
+def _set_log_file(draft: Draft, value: str) -> None:
+    draft.config = replace(draft.config, log_file=value)
+    draft.say(f"log file: {value}")
+
+
+def _set_pid_file(draft: Draft, value: str) -> None:
+    draft.config = replace(draft.config, pid_file=value)
+    draft.say(f"pid file: {value}")
+
+
+def _set_interface(draft: Draft, value: str) -> None:
+    if draft.interface_given or draft.config.interface:
+        if draft.config.interface:
+            draft.warn(f"the first Interface holds: {draft.config.interface}")
+        return
+    value = cut(value, _INTERFACE_BYTES)
+    draft.config = replace(draft.config, interface=value)
+    draft.say(f"interface: {value}")
+
+
+def _set_target(draft: Draft, value: str) -> None:
+    draft.say_of_door(f"target: {value}")
+    try:
+        target = str(ip_address(value))
+    except ValueError:
+        target = value
+        draft.warn(f"'{value}' is no address: nobody can knock at this door")
+    draft.change(target=target)
+
+
+def _set_sequence(draft: Draft, value: str) -> None:
+    steps = parse_sequence(value)
+    if isinstance(steps, str):
+        draft.mistake(steps)
+        return
+    draft.change(steps=steps)
+    draft.say_of_door(f"sequence: {sequence_text(steps)}")
+    for word, step in zip(value.split(","), steps, strict=True):
+        _warn_of_port(draft, word.partition(":")[0], step.port)
+
+
+def _warn_of_port(draft: Draft, word: str, port: int) -> None:
+    number = NUMBER.match(word)
+    if number is None:
+        draft.warn(f"'{word.strip(BLANKS)}' is read as port 0")
+    elif word[number.end() :].strip(BLANKS):
+        draft.warn(f"'{word.strip(BLANKS)}' is read as port {port}; the rest is ignored")
+    elif port == 0:
+        draft.warn("nobody can knock at port 0")
+
+
+def _set_one_time_file(draft: Draft, value: str) -> None:
+    steps = draft.first_sequence(value)
+    if isinstance(steps, str):
+        draft.mistake(f"the one-time sequences cannot be used: {steps}")
+        return
+    draft.change(one_time_file=value, steps=steps)
+    draft.say_of_door(f"one time sequences file: {value}")
+    if not steps:
+        draft.say(f"no more sequences left in the one time sequences file {value}")
+        return
+    text = sequence_text(steps)
+    draft.said.append(f"new sequence for door {draft.door.name}: {text}")
+    draft.say_of_door(f"sequence: {text}")
+
+
+def _set_timeout(draft: Draft, value: str) -> None:
+    seconds = _seconds(draft, value)
+    draft.change(timeout=float(seconds))
+    draft.say_of_door(f"seq_timeout: {seconds}")
+    if seconds <= 0:
+        draft.warn("a timeout of 0 or less leaves no time for a second knock")
+
+
+def _set_open_for(draft: Draft, value: str) -> None:
+    seconds = _seconds(draft, value)
+    # knockd hands it to sleep(), which takes it for a number without a sign.
+    draft.change(open_for=float(seconds % 2**32))
+    draft.say_of_door(f"cmd_timeout: {seconds}")
+    if seconds < 0:
+        draft.warn("a Cmd_Timeout below 0 never closes the door")
+
+
+def _seconds(draft: Draft, value: str) -> int:
+    number = NUMBER.match(value)
+    if number is None:
+        draft.warn(f"'{value}' is no number and read as 0")
+    elif number.end() < len(value):
+        draft.warn(f"'{value}' is read as {atoi(value)}; the rest is ignored")
+    return atoi(value)
+
+
+def _command_setter(place: str, family: str, key: str) -> Setter:
+    def set_command(draft: Draft, value: str) -> None:
+        command: Command = getattr(draft.door, place)
+        changes = {family: value}
+        draft.change(**{place: replace(command, **changes)})
+        draft.say_of_door(f"{key}: {value}")
+
+    return set_command
+
+
+def _set_flags(draft: Draft, value: str) -> None:
+    required, forbidden = draft.door.required, draft.door.forbidden
+    for word in upper(value).split(","):
+        name = word.removeprefix("!")
+        if name not in Flags.__members__:
+            known = ", ".join(flag.lower() for flag in Flags.__members__)
+            draft.mistake(
+                f"no TCP flag '{word}'; expected some of {known}, without blanks, ! for not"
+            )
+            return
+        if word.startswith("!"):
+            forbidden |= Flags[name]
+        else:
+            required |= Flags[name]
+        draft.say(f"tcp flag: {word}")
+    draft.change(required=required, forbidden=forbidden)
+
+
+GLOBAL: dict[str, Setter] = {
+    "logfile": _set_log_file,
+    "pidfile": _set_pid_file,
+    "interface": _set_interface,
+}
+DOOR: dict[str, Setter] = {
+    "sequence": _set_sequence,
+    "one_time_sequences": _set_one_time_file,
+    "seq_timeout": _set_timeout,
+    "timeout": _set_timeout,
+    "tcpflags": _set_flags,
+    "target": _set_target,
+    "start_command": _command_setter("opening", "v4", "start_command"),
+    "command": _command_setter("opening", "v4", "start_command"),
+    "start_command_6": _command_setter("opening", "v6", "start_command_6"),
+    "command_6": _command_setter("opening", "v6", "start_command_6"),
+    "cmd_timeout": _set_open_for,
+    "stop_command": _command_setter("closing", "v4", "stop_command"),
+    "stop_command_6": _command_setter("closing", "v6", "stop_command_6"),
+}
