@@ -25,8 +25,9 @@ MOST_FLAG_CONDITIONS = 8
 SNAP_LENGTH = 512  # bytes of a packet that reach the daemon: every header that the decoder walks
 
 _INSTRUCTION = Struct("=HBBI")
-_OUTGOING = 4  # PACKET_OUTGOING, linux/if_packet.h
+_OTHER_HOST, _OUTGOING = 3, 4  # PACKET_OTHERHOST, PACKET_OUTGOING, linux/if_packet.h
 _PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE
+_NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF: from here on offsets count from the IP header
 _FRAGMENT_OFFSET = 0x1FFF
 
 # Opcodes: class | size | mode, linux/bpf_common.h.
@@ -85,6 +86,7 @@ def program(doors: Sequence[Door], own: Iterable[str], link: Link) -> bytes:
     if any(door.target is None for door in listening):
         addresses.update(own)
     code = _Program()
+    _incoming(code, listening)
     _find_ip_header(code, link)
     _ipv4(code, sorted(packed(a) for a in addresses if ":" not in a))
     _ipv6(code, sorted(packed(a) for a in addresses if ":" in a))
@@ -96,10 +98,17 @@ def program(doors: Sequence[Door], own: Iterable[str], link: Link) -> bytes:
     return code.encode()
 
 
-def _find_ip_header(code: _Program, link: Link) -> None:
+def _incoming(code: _Program, doors: list[Door]) -> None:
     code.add(_LD_ABSOLUTE, _PACKET_TYPE)
     code.jump_if(_IF_EQUAL, _OUTGOING, "drop")
-    offsets = (14, 18, 22) if link is Link.ETHERNET else (0,)
+    # Another's MAC address shows where something else made the interface promiscuous. Only who
+    # guards another host can be meant by such a frame: on a bridge, they all look like that.
+    if all(door.target is None for door in doors):
+        code.jump_if(_IF_EQUAL, _OTHER_HOST, "drop")
+
+
+def _find_ip_header(code: _Program, link: Link) -> None:
+    offsets = (14, 18, 22) if link is Link.ETHERNET else (_NETWORK_HEADER,)
     for offset in offsets:
         code.add(_LDX, offset)
         if offset != offsets[-1]:

@@ -6,23 +6,32 @@ options → configuration → ``--check`` ends here → log → interface → ba
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyknockd import __version__, onetime
-from pyknockd.config import Reading, parse
-from pyknockd.daemon import ConfigError, Daemon, Ears, World
+from pyknockd import __version__
+from pyknockd.daemon import SIGNALS, Daemon, World
 from pyknockd.detach import AlreadyRunning, PidFile, PidFileError, detach
-from pyknockd.interfaces import Changes
+from pyknockd.journal import Journal
+from pyknockd.load import ConfigError, load
 from pyknockd.log import Log, LogError
-from pyknockd.model import Config, Severity, Step
+from pyknockd.model import AUTO_INTERFACE, Config
 from pyknockd.report import Report
+from pyknockd.signals import Signals
+
+if TYPE_CHECKING:
+    from pyknockd.ears import Ears
 
 CONFIG_PATH = "/etc/knockd.conf"
+SETTINGS_PATH = "/etc/pyknockd.yaml"
 PID_PATH = "/var/run/knockd.pid"
-INTERFACE = "eth0"
+STATE_FOLDER = "/var/lib/knockd"
 EMULATED = "knockd 0.8"
 
 
@@ -38,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     add = parser.add_argument
-    add("-i", "--interface", metavar="NAME", help=f"listen on this interface (default {INTERFACE})")
+    add(
+        "-i",
+        "--interface",
+        metavar="NAME",
+        help="listen on these, any or auto (default: eth0, else the default route's)",
+    )
     add("-d", "--daemon", action="store_true", help="run in the background")
     add("-c", "--config", metavar="FILE", default=CONFIG_PATH, help=f"default {CONFIG_PATH}")
     add("-D", "--debug", action="store_true", help="print what is read from the configuration")
@@ -47,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-g", "--logfile", metavar="FILE", help="write the log to this file")
     add("-v", "--verbose", action="store_true", help="print the log on standard output as well")
     add("-4", "--only-ip-v4", action="store_true", help="listen to IPv4 only")
+    add("--settings", metavar="FILE", default=SETTINGS_PATH, help=f"default {SETTINGS_PATH}")
     add("--check", action="store_true", help="read the configuration, say what is wrong, and end")
     add("--demo", action="store_true", help="show a knock in two throw-away network namespaces")
     add("-V", "--version", action="store_true", help="print the version and end")
@@ -72,8 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _serve(options)
     except ConfigError as error:
-        for line in error.lines:
-            print(line, file=sys.stderr)
+        _show(options, error.said, error.lines)
     except (StartError, LogError, AlreadyRunning) as error:
         print(f"knockd: {error}", file=sys.stderr)
     return 1
@@ -83,18 +97,22 @@ def _serve(options: argparse.Namespace) -> int:
     config = _read(options, show=True)
     if options.check:
         return 0
-    interface = options.interface or config.interface or INTERFACE
     launch = detach() if options.daemon else None
+    # As early as can be: whoever stops a daemon that is just starting stops it in good order.
+    signals = Signals(SIGNALS)
     with ExitStack() as stack:
         log = Log(verbose=options.verbose, debug=options.debug)
         log.open(config.log_file, use_syslog=config.use_syslog)
         if launch is not None:
             _write_pid_file(config.pid_file or PID_PATH, stack, log)
-        ears = _listen(interface, config, ipv4_only=options.only_ip_v4)
+        ears = _listen(options, config, log)
+        journal = Journal(_journal_path(options.config), log.say)
+        stack.callback(journal.close)
         report = Report(log, look_up=options.lookup)
-        world = World(ears, Changes(), report, lambda: _read(options), options.config)
+        world = World(ears, signals, report, journal, lambda: _read_again(options, report))
         daemon = Daemon(world, config)
-        log.say(f"starting up, listening on {interface}")
+        if ears.names:
+            log.say(f"starting up, listening on {','.join(ears.names)}")
         if launch is not None:
             launch.succeeded()
         daemon.run()
@@ -102,19 +120,37 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _listen(interface: str, config: Config, *, ipv4_only: bool) -> Ears:
-    """The capture on ``interface``, listening. Raises StartError."""
+def _listen(options: argparse.Namespace, config: Config, log: Log) -> Ears:
+    """Ears on the interfaces that are to be listened on. Raises StartError."""
     # Here and not above: what ends before it listens need not wait for scapy to load.
     try:
-        from pyknockd.capture import Capture, CaptureError
+        from pyknockd.capture import CaptureError
+        from pyknockd.ears import Ears
     except ImportError as error:
         raise StartError(f"{error}; try: apt install python3-scapy") from error
     try:
-        capture = Capture(interface, ipv4_only=ipv4_only)
-        capture.listen(config.doors)
+        ears = Ears(_interfaces(options, config), log.say, ipv4_only=options.only_ip_v4)
+        ears.listen(config.doors)
     except CaptureError as error:
         raise StartError(str(error)) from error
-    return capture
+    return ears
+
+
+def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
+    """The command line goes before knockd.conf, and that before pyknockd.yaml."""
+    text = options.interface or config.interface
+    if text:
+        return tuple(filter(None, (name.strip() for name in text.split(","))))
+    return config.extras.interfaces or (AUTO_INTERFACE,)
+
+
+def _journal_path(config_path: str) -> Path:
+    """Each configuration has its own: two daemons may guard one host."""
+    folder = Path(os.environ.get("STATE_DIRECTORY") or STATE_FOLDER)
+    if config_path == CONFIG_PATH:
+        return folder / "doors.sqlite"
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(config_path))).hexdigest()
+    return folder / f"doors-{digest[:12]}.sqlite"
 
 
 def _write_pid_file(path: str, stack: ExitStack, log: Log) -> None:
@@ -126,23 +162,11 @@ def _write_pid_file(path: str, stack: ExitStack, log: Log) -> None:
 
 
 def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
-    """The configuration as the file and the command line give it. Raises ConfigError."""
-    path: str = options.config
-    try:
-        with open(path, "rb") as file:
-            text = file.read().decode("utf-8", "surrogateescape")
-    except OSError as error:
-        raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
-    reading = parse(text, interface_given=bool(options.interface), first_sequence=first_sequence)
-    lines = _remarks(reading, path)
+    """The configuration as the files and the command line give it. Raises ConfigError."""
+    loaded = load(options.config, options.settings, interface_given=bool(options.interface))
     if show:
-        if options.debug:
-            print(*reading.said, sep="\n", flush=True)
-        if not reading.mistakes:
-            print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)
-    if reading.mistakes:
-        raise ConfigError(lines)
-    config = reading.config
+        _show(options, loaded.said, loaded.warnings)
+    config = loaded.config
     return replace(
         config,
         log_file=config.log_file or options.logfile,
@@ -150,16 +174,12 @@ def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
     )
 
 
-def first_sequence(path: str) -> tuple[Step, ...] | str:
-    """What config.parse asks for: the sequence in force in a file, or why there is none."""
-    try:
-        return onetime.first_sequence(path)
-    except onetime.OneTimeError as error:
-        return str(error)
+def _read_again(options: argparse.Namespace, report: Report) -> Config:
+    report.say(f"re-reading config file: {options.config}")
+    return _read(options)
 
 
-def _remarks(reading: Reading, path: str) -> list[str]:
-    marks = {Severity.MISTAKE: "", Severity.WARNING: "warning: "}
-    return [
-        f"{path}:{remark.line}: {marks[remark.severity]}{remark.text}" for remark in reading.remarks
-    ]
+def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:
+    if options.debug:
+        print("".join(f"{line}\n" for line in said), end="", flush=True)
+    print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)

@@ -15,53 +15,39 @@ from time import monotonic
 from typing import Protocol
 
 from pyknockd import onetime
+from pyknockd.journal import Journal
+from pyknockd.load import ConfigError
 from pyknockd.log import LogError
 from pyknockd.machine import Machine
-from pyknockd.model import Config, Door, Event, EventKind, Knock, Step
+from pyknockd.model import Config, Door, Event, EventKind, Knock, Step, Timers
+from pyknockd.notify import Notify
 from pyknockd.report import Report
 from pyknockd.runner import Runner
 from pyknockd.signals import Signals
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 STOP_SECONDS = 5.0
 _STOP_POLL_SECONDS = 0.005
 
 
-class ConfigError(Exception):
-    """The configuration cannot be used; ``lines`` say why, each with its place."""
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        super().__init__()
-        self.lines = tuple(lines)
-
-
 class Ears(Protocol):
-    """What the daemon needs of a capture."""
+    """What the daemon needs to hear knocks with."""
 
     def fileno(self) -> int: ...
     def listen(self, doors: tuple[Door, ...]) -> None: ...
-    def refresh(self) -> None: ...
     def read(self) -> list[Knock]: ...
-
-
-class Changes(Protocol):
-    """Tells when an interface or an address has changed."""
-
-    def fileno(self) -> int: ...
-    def drain(self) -> None: ...
+    def dropped(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that the daemon is given: what it hears with, and what it reads its configuration with.
-
-    ``read_config`` raises ConfigError; ``config_path`` is for the log only.
-    """
+    """All that the daemon is given. ``read_config`` reads the configuration again: ConfigError."""
 
     ears: Ears
-    changes: Changes
+    signals: Signals
     report: Report
+    journal: Journal
     read_config: Callable[[], Config]
-    config_path: str
 
 
 class Daemon:
@@ -71,16 +57,20 @@ class Daemon:
         self._world = world
         self._report = world.report
         self._config = config
-        self._machine = Machine(config.doors)
-        self._runner = Runner(world.report)
+        self._machine = Machine(config.doors, config.extras.limits.attempts)
+        self._runner = Runner(world.report, world.journal, config.extras.limits)
+        self._notify = Notify()
+        self._looked_for_drops = 0.0
         self._stopping = False
-        self._signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD))
         self._selector = selectors.DefaultSelector()
-        for source in (world.ears, world.changes, self._signals):
+        for source in (world.ears, world.signals):
             self._selector.register(source, selectors.EVENT_READ)
 
     def run(self) -> None:
         """The loop. Returns after SIGTERM or SIGINT."""
+        self._report.most_first_lines = self._config.extras.limits.log_lines
+        self._runner.recover(monotonic())
+        self._notify.ready()
         while not self._stopping:
             try:
                 self._turn()
@@ -89,7 +79,14 @@ class Daemon:
                     self._report.say(f"internal error: {line}")
 
     def stop(self) -> None:
-        """Close every timed door that still stands open, and leave."""
+        """Leave. Timed doors that stand open are kept in the journal, or closed if so configured."""
+        self._notify.stopping()
+        if self._config.extras.timers is Timers.CLOSE:
+            self._close_doors()
+        self._report.finish()
+        self._report.say("shutting down")
+
+    def _close_doors(self) -> None:
         now = monotonic()
         deadline = now + STOP_SECONDS
         self._runner.close_all(now)
@@ -97,22 +94,34 @@ class Daemon:
             self._selector.select(_STOP_POLL_SECONDS)
             now = monotonic()
             self._runner.work(now)
-        self._report.finish()
-        self._report.say("shutting down")
 
     def _turn(self) -> None:
         ready = {key.fileobj for key, _ in self._selector.select(self._seconds_to_wait())}
         now = monotonic()
-        if self._signals in ready:
-            self._obey(self._signals.arrived())
-        if self._world.changes in ready:
-            self._world.changes.drain()
-            self._world.ears.refresh()
-        for knock in self._world.ears.read() if self._world.ears in ready else ():
-            self._take(self._machine.feed(knock, now), now)
+        if self._world.signals in ready:
+            self._obey(self._world.signals.arrived())
+        if self._world.ears in ready:
+            for knock in self._world.ears.read():
+                self._take(self._machine.feed(knock, now), now)
+            self._look_for_drops(now)
         self._take(self._machine.expire(now), now)
         self._runner.work(now)
         self._report.flush(now)
+        self._tell_manager(now)
+
+    def _look_for_drops(self, now: float) -> None:
+        """Once a second: what the kernel had no room for is counted and told."""
+        if now - self._looked_for_drops < 1:
+            return
+        self._looked_for_drops = now
+        dropped = self._world.ears.dropped()
+        if dropped:
+            self._report.say(f"packets came too fast: the kernel dropped {dropped}")
+
+    def _tell_manager(self, now: float) -> None:
+        doors = self._runner.open_doors
+        self._notify.status(f"{doors} door{'' if doors == 1 else 's'} open")
+        self._notify.feed_watchdog(now)
 
     def _seconds_to_wait(self) -> float | None:
         now = monotonic()
@@ -120,6 +129,7 @@ class Daemon:
             self._machine.next_deadline(),
             self._runner.next_deadline(now),
             self._report.next_deadline(now),
+            self._notify.next_deadline(),
         )
         waits = [deadline - now for deadline in deadlines if deadline is not None]
         return max(0.0, min(waits)) if waits else None
@@ -169,8 +179,8 @@ class Daemon:
                 self._reload()
 
     def _reload(self) -> None:
-        """Read the file again. With a mistake in it the old doors stay."""
-        self._report.say(f"re-reading config file: {self._world.config_path}")
+        """Read the files again. With a mistake in them the old doors stay."""
+        self._notify.reloading()
         config = self._config
         try:
             config = self._world.read_config()
@@ -178,16 +188,26 @@ class Daemon:
             for line in error.lines:
                 self._report.say(line)
             self._report.say("the file was not taken over: the doors stay as they were")
+        self._reopen_log(config)
+        if config is not self._config:
+            self._take_over(config)
+        self._notify.ready()
+
+    def _reopen_log(self, config: Config) -> None:
         try:
             if config.log_file is not None:
                 self._report.say(f"re-opening log file: {config.log_file}")
             self._report.log.open(config.log_file, use_syslog=config.use_syslog)
         except LogError as error:
             self._report.say(str(error))
-        if config is not self._config:
-            self._config = config
-            self._machine = Machine(config.doors)
-            self._world.ears.listen(config.doors)
+
+    def _take_over(self, config: Config) -> None:
+        limits = config.extras.limits
+        self._config = config
+        self._machine = Machine(config.doors, limits.attempts)
+        self._runner.change_limits(limits)
+        self._report.most_first_lines = limits.log_lines
+        self._world.ears.listen(config.doors)
 
 
 def _next_or_none(path: str) -> tuple[Step, ...]:

@@ -175,7 +175,9 @@ def _knock(stage: Stage, ports: tuple[str, ...]) -> None:
 def _daemon(stage: Stage, config: Path, stack: ExitStack) -> IO[bytes]:
     """The real daemon on the server; what it prints."""
     program = [sys.executable, "-m", "pyknockd", "-i", _INTERFACE, "-c", str(config), "-v"]
-    process = spawn([*stage.server.prefix, *program])
+    # The journal is the demo's own, and so are the settings: none.
+    state = ["env", f"STATE_DIRECTORY={config.parent}"]
+    process = spawn([*stage.server.prefix, *state, *program, "--settings", os.devnull])
     stack.callback(process.wait)
     stack.callback(process.terminate)
     if process.stdout is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator
@@ -41,6 +42,19 @@ def addresses(interface: str) -> frozenset[str]:
         if address is not None:
             found.add(socket.inet_ntop(family, address))
     return frozenset(found)
+
+
+def default_route() -> str | None:
+    """The interface of the default route, IPv4's before IPv6's, or None."""
+    with contextlib.suppress(OSError), open("/proc/net/route") as routes:
+        for fields in map(str.split, routes):
+            if fields[1] == fields[7] == "00000000":
+                return fields[0]
+    with contextlib.suppress(OSError), open("/proc/net/ipv6_route") as routes:
+        for fields in map(str.split, routes):
+            if fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo":
+                return fields[9]
+    return None
 
 
 class Changes:

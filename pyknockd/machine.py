@@ -47,7 +47,8 @@ IDLE_SOURCES = 8_192
 REMEMBERED_KNOCKS = 64
 # Linux repeats an unanswered SYN 1, 3, 7, 15, 31 and 63 seconds after the first (tcp(7), tcp_syn_retries).
 RETRANSMISSION_SECONDS = 65.0
-_SYN = int(Flags.SYN)
+_NEVER = float("inf")
+_TCP, _UDP, _SYN = Protocol.TCP, Protocol.UDP, int(Flags.SYN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +58,22 @@ class Listener:
     door: Door
     wanted: int
     looked_at: int
-    impossible: bool
-
-    def fits(self, knock: Knock) -> bool:
-        return self.fits_destination(knock) and self.fits_flags(knock)
 
     def fits_destination(self, knock: Knock) -> bool:
         target = self.door.target
         return knock.local if target is None else knock.destination == target
 
     def fits_flags(self, knock: Knock) -> bool:
-        if knock.protocol is Protocol.UDP:
-            return True
-        return knock.flags & self.looked_at == self.wanted and not self.impossible
+        return knock.flags & self.looked_at == self.wanted or knock.protocol is _UDP
 
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """One source's way through one door's sequence; ``began`` is the time of its first knock."""
+    """One source's way through one door's sequence; at ``deadline`` it is over."""
 
-    source: str
+    source: _Source
     listener: Listener
-    began: float
+    deadline: float
     stage: int = 1
 
 
@@ -86,39 +81,34 @@ class _Attempt:
 class _Source:
     """What is known of one address: its attempts, and its last SYNs and when each first came."""
 
+    address: str
     attempts: list[_Attempt] = field(default_factory=list)
-    syns: dict[tuple[str, int, int, int], float] = field(default_factory=dict)
+    syns: dict[int, float] = field(default_factory=dict)
 
     def repeats(self, knock: Knock, now: float) -> bool:
         """Whether ``knock`` is a retransmission; remembers it if not."""
-        if not knock.flags & _SYN or knock.protocol is not Protocol.TCP:
+        if not knock.flags & _SYN or knock.protocol is not _TCP:
             return False
-        identity = (knock.destination, knock.port, knock.source_port, knock.sequence_number)
-        first = self.syns.get(identity)
-        if first is not None and now - first < RETRANSMISSION_SECONDS:
-            return True
-        self.syns.pop(identity, None)
-        if len(self.syns) >= REMEMBERED_KNOCKS:
+        # Only the hash, for its size: one SYN in 2**58 is taken for another of the same source.
+        identity = hash((knock.destination, knock.port, knock.source_port, knock.sequence_number))
+        first = self.syns.pop(identity, -_NEVER)
+        repeated = now - first < RETRANSMISSION_SECONDS
+        if not repeated and len(self.syns) >= REMEMBERED_KNOCKS:
             del self.syns[next(iter(self.syns))]
-        self.syns[identity] = now
-        return False
+        self.syns[identity] = first if repeated else now
+        return repeated
 
 
 def _listener(door: Door) -> Listener:
-    return Listener(
-        door,
-        wanted=int(door.required),
-        looked_at=int(door.required | door.forbidden),
-        impossible=bool(door.required & door.forbidden),
-    )
+    return Listener(door, wanted=int(door.required), looked_at=int(door.required | door.forbidden))
 
 
-def _heard_by(listeners: Iterable[Listener]) -> dict[Protocol, dict[int, list[Listener]]]:
-    """Protocol → port → who may listen to it, in the order of the doors."""
-    found: dict[Protocol, dict[int, list[Listener]]] = {protocol: {} for protocol in Protocol}
+def _heard_by(listeners: Iterable[Listener]) -> dict[tuple[int, bool], list[Listener]]:
+    """Port, and whether it is UDP's → who may listen to it, in the order of the doors."""
+    found: dict[tuple[int, bool], list[Listener]] = {}
     for listener in listeners:
         for step in dict.fromkeys(listener.door.steps):
-            found[step.protocol].setdefault(step.port, []).append(listener)
+            found.setdefault((step.port, step.protocol is _UDP), []).append(listener)
     return found
 
 
@@ -134,6 +124,8 @@ class Machine:
         self._first_stage: OrderedDict[_Attempt, None] = OrderedDict()
         self._by_timeout: dict[float, OrderedDict[_Attempt, None]] = {}
         self._count = 0
+        # No attempt is over before; so a flood need not look for one at each packet.
+        self._quiet_until = _NEVER
         # Sources without an attempt, and until when they are remembered.
         self._idle: OrderedDict[str, float] = OrderedDict()
 
@@ -149,53 +141,53 @@ class Machine:
             return events
         source = self._sources.get(knock.source)
         if source is None:
-            source = self._sources[knock.source] = _Source()
+            source = self._sources[knock.source] = _Source(knock.source)
         if not source.repeats(knock, now):
             touched = [a for a in source.attempts if a.listener.fits_destination(knock)]
             if touched:
                 events += self._advance(touched, knock)
             else:
-                events += self._begin(hearing, knock, now)
+                events += self._begin(source, hearing, knock, now)
         if not source.attempts:
-            self._rest(knock.source, now)
+            self._rest(source, now)
         return events
 
     def hearing(self, knock: Knock) -> list[Listener]:
         """Those who listen to ``knock``; without any it has no effect."""
-        listeners = self._heard_by[knock.protocol].get(knock.port, ())
-        return [listener for listener in listeners if listener.fits(knock)]
+        listeners = self._heard_by.get((knock.port, knock.protocol is _UDP), ())
+        return [one for one in listeners if one.fits_flags(knock) and one.fits_destination(knock)]
 
     def expire(self, now: float) -> list[Event]:
         """The attempts whose time is over at ``now``, oldest deadline first."""
-        over: list[tuple[float, _Attempt]] = []
-        for timeout, queue in self._by_timeout.items():
-            while queue:
-                attempt = next(iter(queue))
-                if now - attempt.began < timeout:
+        if now < self._quiet_until:
+            return []
+        over: list[_Attempt] = []
+        for queue in self._by_timeout.values():
+            for attempt in queue:
+                if attempt.deadline > now:
                     break
-                over.append((attempt.began + timeout, attempt))
-                self._end(attempt)
-                if not self._sources[attempt.source].attempts:
-                    self._rest(attempt.source, now)
-        over.sort(key=lambda pair: pair[0])
-        return [_event(EventKind.TIMED_OUT, attempt) for _, attempt in over]
+                over.append(attempt)
+        for attempt in over:
+            self._end(attempt)
+            if not attempt.source.attempts:
+                self._rest(attempt.source, now)
+        deadline = self.next_deadline()
+        self._quiet_until = _NEVER if deadline is None else deadline
+        over.sort(key=lambda attempt: attempt.deadline)
+        return [_event(EventKind.TIMED_OUT, attempt) for attempt in over]
 
     def replace(self, old: Door, new: Door) -> None:
         """Let ``new`` stand in the place of ``old``, at which every attempt is over."""
         for attempt in list(self._by_timeout.get(old.timeout, ())):
             if attempt.listener.door is old:
-                self._end(attempt)
+                self._forget(attempt)
         listeners = self._listeners
         self._listeners = [_listener(new) if one.door is old else one for one in listeners]
         self._heard_by = _heard_by(self._listeners)
 
     def next_deadline(self) -> float | None:
         """When the next attempt times out, or None."""
-        firsts = [
-            next(iter(queue)).began + timeout
-            for timeout, queue in self._by_timeout.items()
-            if queue
-        ]
+        firsts = [next(iter(queue)).deadline for queue in self._by_timeout.values() if queue]
         return min(firsts, default=None)
 
     def _advance(self, attempts: list[_Attempt], knock: Knock) -> list[Event]:
@@ -213,13 +205,15 @@ class Machine:
             events += self._reached(attempt)
         return events
 
-    def _begin(self, hearing: list[Listener], knock: Knock, now: float) -> list[Event]:
+    def _begin(
+        self, source: _Source, hearing: list[Listener], knock: Knock, now: float
+    ) -> list[Event]:
         events: list[Event] = []
         for listener in hearing:
             first = listener.door.steps[0]
             if first.port != knock.port or first.protocol is not knock.protocol:
                 continue
-            attempt = _Attempt(knock.source, listener, now)
+            attempt = _Attempt(source, listener, now + listener.door.timeout)
             if len(listener.door.steps) > 1 and not self._admit(attempt):
                 continue
             events += self._reached(attempt)
@@ -235,30 +229,36 @@ class Machine:
 
     def _admit(self, attempt: _Attempt) -> bool:
         """Find room for a new attempt; False if only further stages could make it."""
-        if self._count >= self._limit:
-            if not self._first_stage:
-                return False
-            oldest = next(iter(self._first_stage))
-            self._end(oldest)
-            if not self._sources[oldest.source].attempts and oldest.source != attempt.source:
-                del self._sources[oldest.source]
-        self._sources[attempt.source].attempts.append(attempt)
-        self._idle.pop(attempt.source, None)
+        oldest = next(iter(self._first_stage), None) if self._count >= self._limit else attempt
+        if oldest is None:
+            return False
+        attempt.source.attempts.append(attempt)
+        self._idle.pop(attempt.source.address, None)
         self._first_stage[attempt] = None
         self._by_timeout.setdefault(attempt.listener.door.timeout, OrderedDict())[attempt] = None
         self._count += 1
+        if attempt.deadline < self._quiet_until:
+            self._quiet_until = attempt.deadline
+        if oldest is not attempt:
+            self._forget(oldest)
         return True
 
     def _end(self, attempt: _Attempt) -> None:
-        self._sources[attempt.source].attempts.remove(attempt)
+        attempt.source.attempts.remove(attempt)
         self._first_stage.pop(attempt, None)
         del self._by_timeout[attempt.listener.door.timeout][attempt]
         self._count -= 1
 
-    def _rest(self, address: str, now: float) -> None:
+    def _forget(self, attempt: _Attempt) -> None:
+        """End ``attempt``, and remember its source no longer than it has another."""
+        self._end(attempt)
+        if not attempt.source.attempts:
+            del self._sources[attempt.source.address]
+
+    def _rest(self, source: _Source, now: float) -> None:
         """Remember the last knocks of a source without attempts for a while, and forget others."""
-        self._idle.pop(address, None)
-        self._idle[address] = now + RETRANSMISSION_SECONDS
+        self._idle.pop(source.address, None)
+        self._idle[source.address] = now + RETRANSMISSION_SECONDS
         while self._idle:
             oldest, until = next(iter(self._idle.items()))
             if until > now and len(self._idle) <= IDLE_SOURCES:
@@ -267,4 +267,4 @@ class Machine:
 
 
 def _event(kind: EventKind, attempt: _Attempt) -> Event:
-    return Event(kind, attempt.source, attempt.listener.door, attempt.stage)
+    return Event(kind, attempt.source.address, attempt.listener.door, attempt.stage)

@@ -79,15 +79,52 @@ class Door:
     one_time_file: str | None = None
 
 
+ANY_INTERFACE = "any"
+AUTO_INTERFACE = "auto"
+
+
+class Timers(Enum):
+    """What a stop does with timed doors that stand open."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of each thing there may be.
+
+    ``log_lines`` are the ``Stage`` lines a second that are not left out, ``history_rows`` and
+    ``history_days`` how much of the past the journal keeps.
+    """
+
+    attempts: int = 65_536
+    commands: int = 64
+    log_lines: int = 200
+    hung_seconds: int = 60
+    history_rows: int = 10_000
+    history_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say."""
+
+    interfaces: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    timers: Timers = Timers.KEEP
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole knockd.conf. ``None`` means that the file does not say."""
+    """A whole knockd.conf, ``None`` where it does not say, and pyknockd.yaml as ``extras``."""
 
     doors: tuple[Door, ...] = ()
     use_syslog: bool = False
     log_file: str | None = None
     pid_file: str | None = None
     interface: str | None = None
+    extras: Extras = Extras()
 
 
 class Severity(Enum):
@@ -151,9 +188,15 @@ class ActionKind(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Action:
-    """One run of one command: ``template`` with ``source`` filled in. Each is itself alone."""
+    """One run of one command: ``template`` with ``source`` filled in. Each is itself alone.
+
+    ``number`` is the opening's in the journal. ``recovered``: it was left open by a daemon before
+    this one, and perhaps somebody has closed it meanwhile.
+    """
 
     kind: ActionKind
     door: Door
     source: str
     template: str
+    number: int = 0
+    recovered: bool = False

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from pyknockd.log import Log
-from pyknockd.model import Event, EventKind
+from pyknockd.model import Event, EventKind, Limits
 from pyknockd.names import PATIENCE, Names
 
 
@@ -19,16 +19,33 @@ class _Line:
     own_line_feed: bool = False
 
 
+@dataclass(slots=True)
+class _Flood:
+    """How many lines about first knocks were said in this second, and how many were not."""
+
+    began: float = 0.0
+    said: int = 0
+    left_out: int = 0
+
+
 class Report:
-    """Says lines at once, or, with names to be looked up, as soon as the first in line has one."""
+    """Says lines at once, or, with names to be looked up, as soon as the first in line has one.
+
+    Of lines about first knocks no more than ``most_first_lines`` a second are said, so that a flood
+    of them does not fill the disk; how many were left out is.
+    """
 
     def __init__(self, log: Log, *, look_up: bool = False) -> None:
         self.log = log
+        self.most_first_lines = Limits().log_lines
         self._names = Names() if look_up else None
         self._lines: deque[_Line] = deque()
+        self._flood = _Flood()
 
     def event(self, event: Event, now: float) -> None:
         """knockd's line for ``event``."""
+        if event.stage == 1 and event.kind is not EventKind.OPENED and self._is_too_much(now):
+            return
         timed_out = event.kind is EventKind.TIMED_OUT
         self.about(event.source, f"{event.door.name}: {_text(event)}", now, own_line_feed=timed_out)
 
@@ -47,6 +64,8 @@ class Report:
 
     def flush(self, now: float) -> None:
         """Say what can be said by now."""
+        if self._flood.left_out and now - self._flood.began >= 1:
+            self._end_second(now)
         while self._lines:
             line = self._lines[0]
             label = line.source
@@ -61,13 +80,30 @@ class Report:
             self._lines.popleft()
 
     def next_deadline(self, now: float) -> float | None:
-        """Until when at the latest a line waits for its name, or None."""
+        """When ``flush`` is to be called at the latest, or None."""
+        if self._flood.left_out:
+            return self._flood.began + 1
         return now + PATIENCE if self._lines else None
 
     def finish(self) -> None:
         """Say everything that still waits, without names."""
         self._names = None
         self.flush(0.0)
+
+    def _is_too_much(self, now: float) -> bool:
+        if now - self._flood.began >= 1:
+            self._end_second(now)
+        if self._flood.said < self.most_first_lines:
+            self._flood.said += 1
+            return False
+        self._flood.left_out += 1
+        return True
+
+    def _end_second(self, now: float) -> None:
+        left_out = self._flood.left_out
+        self._flood = _Flood(now)
+        if left_out:
+            self.say(f"a flood of first knocks: {left_out} lines about them left out")
 
     def _say(self, line: _Line) -> None:
         self.log.say(line.text, own_line_feed=line.own_line_feed)

@@ -7,9 +7,11 @@ iptables-extensions(8), version 1.8.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 
 
 class Family(Enum):
@@ -62,6 +64,8 @@ class Rule:
     goto: bool = False
 
 
+_V4_ADDRESS = re.compile(r"(\d{1,3})(?:\.\d{1,3}){3}")
+_V6_ADDRESS = re.compile(r"[0-9a-fA-F:]*:[0-9a-fA-F:.]*")
 _COMMANDS = {
     "-A": Operation.APPEND,
     "-I": Operation.INSERT,
@@ -114,6 +118,25 @@ _TARGETS: dict[str, dict[str, int]] = {
     "REJECT": {"reject-with": 1},
     "LOG": {"log-prefix": 1, "log-level": 1},
 }
+
+
+def network(text: str, family: Family) -> IPv4Network | IPv6Network | None:
+    """An address and its mask as iptables reads them, host bits cleared; None for anything else."""
+    address, slash, mask = text.partition("/")
+    if slash and not re.fullmatch(r"\d{1,3}" if family is Family.IPV6 else r"\d{1,2}|[\d.]+", mask):
+        return None
+    try:
+        if family is Family.IPV6:
+            if not _V6_ADDRESS.fullmatch(address):
+                return None
+            return IPv6Network(text, strict=False)
+        if not _V4_ADDRESS.fullmatch(address):
+            return None
+        found = IPv4Network(text, strict=False)
+    except ValueError:
+        return None
+    # What ipaddress takes for an inverted mask is another mask to iptables.
+    return found if "." not in mask or str(found.netmask) == mask else None
 
 
 class _Unknown(Exception):

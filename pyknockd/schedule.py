@@ -8,7 +8,7 @@ wait for each other, but no more than ``at_once`` actions run at the same time. 
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 from pyknockd.model import Action
@@ -20,7 +20,7 @@ class Schedule:
     """Actions to come and actions under way. Times are seconds of the clock that the caller uses."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
-        self._at_once = at_once
+        self.at_once = at_once
         self._later: list[tuple[float, int, Action]] = []
         self._order = count()
         self._waiting: dict[str, deque[Action]] = {}
@@ -44,7 +44,7 @@ class Schedule:
             if len(queue) == 1 and action.source not in self._running:
                 self._turns.append(action.source)
         started = []
-        while self._turns and len(self._running) < self._at_once:
+        while self._turns and len(self._running) < self.at_once:
             source = self._turns.popleft()
             queue = self._waiting[source]
             action = queue.popleft()
@@ -54,6 +54,11 @@ class Schedule:
             started.append(action)
         return started
 
+    def cancel(self, action: Action) -> None:
+        """Never mind ``action``, if it has not come up yet."""
+        self._later = [item for item in self._later if item[2] is not action]
+        heapify(self._later)
+
     def done(self, action: Action) -> None:
         """``action`` has ended, or is called hung: its source's next one may start."""
         if self._running.get(action.source) is not action:
@@ -61,12 +66,6 @@ class Schedule:
         del self._running[action.source]
         if action.source in self._waiting:
             self._turns.append(action.source)
-
-    def retry(self, action: Action) -> None:
-        """Put a running ``action`` back to the front of its source's queue."""
-        del self._running[action.source]
-        self._waiting.setdefault(action.source, deque()).appendleft(action)
-        self._turns.append(action.source)
 
     def next_deadline(self) -> float | None:
         """When the next action comes up, or None. What waits for its turn waits for ``done``."""

@@ -81,6 +81,11 @@ class Lab:
     folder: Path
     daemons: list[Running] = field(default_factory=list)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """A daemon's, so that it keeps its journal here and not among the machine's own."""
+        return {**os.environ, "STATE_DIRECTORY": str(self.folder / "state")}
+
     def config(self, text: str) -> Path:
         path = self.folder / f"knockd-{next(_numbers)}.conf"
         path.write_text(text)
@@ -89,7 +94,19 @@ class Lab:
     def start(self, config: str | Path, *options: str, wait: bool = True) -> Running:
         """The daemon, on the server, once it listens."""
         path = config if isinstance(config, Path) else self.config(config)
-        words = [sys.executable, "-m", "pyknockd", "-i", INTERFACE, "-c", str(path), "-v", *options]
+        settings = ["--settings", str(self.folder / "pyknockd.yaml")]
+        words = [
+            sys.executable,
+            "-m",
+            "pyknockd",
+            "-i",
+            INTERFACE,
+            "-c",
+            str(path),
+            "-v",
+            *settings,
+        ]
+        words += options
         running = self.spawn(words)
         if wait:
             running.wait_for("starting up, listening on")
@@ -105,6 +122,7 @@ class Lab:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
+                env=self.environment,
             )
         running = Running(process, path)
         self.daemons.append(running)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
 import signal
 import socket
@@ -249,7 +250,8 @@ def test_a_held_firewall_lock_delays_the_rule_and_not_the_daemon(hosts: Lab) -> 
     until(lambda: len(hosts.rules("iptables-legacy")) == 2, "the second rule")
 
 
-def test_stopping_closes_the_timed_doors_that_stand_open(hosts: Lab) -> None:
+def test_stopping_closes_the_timed_doors_if_it_is_told_to(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text("timers: close\n")
     daemon = hosts.start(ssh("iptables-nft", timed=600))
     hosts.knock(7000, 8000, 9000)
     until(lambda: hosts.rules("iptables-nft"), "the rule is there")
@@ -339,12 +341,12 @@ def test_nothing_is_left_behind(hosts: Lab) -> None:
     descriptors = Path(f"/proc/{daemon.process.pid}/fd")
     hosts.knock(7000, 8000, 9000)
     until(lambda: "command timeout" in daemon.text(), "the first door is closed")
-    open_before = len(list(descriptors.iterdir()))
+    open_before = sorted(os.readlink(path) for path in descriptors.iterdir())
     for _ in range(5):
         hosts.knock(7000, 8000, 9000)
     daemon.wait_for("command timeout", times=6)
     until(lambda: not hosts.rules("iptables-legacy"), "no rule is left")
-    assert len(list(descriptors.iterdir())) == open_before
+    assert sorted(os.readlink(path) for path in descriptors.iterdir()) == open_before
     children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
     until(lambda: not children.read_text(), "no process is left")
 

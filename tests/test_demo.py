@@ -14,20 +14,24 @@ from tests.lab import ROOT, Lab, until
 DEMO = [sys.executable, "-m", "pyknockd", "--demo"]
 
 
-def namespaces() -> list[str]:
+def namespaces(pid: int) -> list[str]:
+    """Those of the demo that ran, or runs, as this process."""
     names = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True)
-    return [line for line in names.stdout.splitlines() if line.startswith("knockd-demo-")]
+    return [line for line in names.stdout.splitlines() if line.startswith(f"knockd-demo-{pid}-")]
 
 
 def test_the_demo_shows_a_door_shut_open_and_shut(hosts: Lab) -> None:
     before = hosts.client.run("iptables", "-S")
-    done = subprocess.run(DEMO, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    told = [line.split(" s  ", 1)[1] for line in done.stdout.splitlines()]
+    with subprocess.Popen(
+        DEMO, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        printed, complaints = running.communicate()
+    assert (running.returncode, complaints) == (0, "")
+    told = [line.split(" s  ", 1)[1] for line in printed.splitlines()]
     texts = ["SHUT", "knock", "Stage 3", "OPEN SESAME", "OPEN", "knock", "OPEN SESAME", "SHUT"]
     remaining = iter(told)
     assert all(any(text in line for line in remaining) for text in texts)
-    assert namespaces() == []
+    assert namespaces(running.pid) == []
     assert hosts.client.run("iptables", "-S") == before
 
 
@@ -45,8 +49,8 @@ def test_an_interrupted_demo_leaves_nothing_behind(hosts: Lab, moment: str) -> N
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=20)
     assert running.returncode == 130
-    assert namespaces() == []
-    leftover = ["pgrep", "-f", "knockd-demo-"]
+    assert namespaces(running.pid) == []
+    leftover = ["pgrep", "-f", f"knockd-demo-{running.pid}-"]
     until(
         lambda: subprocess.run(leftover, capture_output=True).returncode == 1, "no process is left"
     )

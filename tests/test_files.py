@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.cli import first_sequence
 from pyknockd.config import Reading, parse
+from pyknockd.load import first_sequence
 from tests.oracle import read_config
 
 MUTANTS = int(os.environ.get("PYKNOCKD_MUTANTS", "300"))
@@ -43,7 +43,7 @@ def unescape(text: str) -> bytes:
 
 def published() -> list[Path]:
     folder = os.environ.get("PYKNOCKD_CONFIGS")
-    return sorted(Path(folder).iterdir()) if folder else []
+    return sorted(Path(folder).glob("*.conf")) if folder else []
 
 
 def read(text: bytes) -> Reading:

@@ -277,6 +277,22 @@ def test_sources_are_forgotten_in_the_end() -> None:
     assert list(machine._sources) == [address(2)]
 
 
+def test_a_replaced_door_leaves_no_source_behind() -> None:
+    old, other = door(7000, 8000), door(7001, 8001, name="other")
+    machine = Machine([old, other])
+    play(machine, knock(7000, address(1)), knock(7001, address(2)))
+    machine.replace(old, door(9000, 8000))
+    assert list(machine._sources) == [address(2)]
+    assert play(machine, knock(8000, address(1)), knock(8001, address(2)))[-1] == "other opened 2"
+
+
+def test_a_knock_that_begins_at_two_doors_needs_room_for_two() -> None:
+    machine = Machine([door(7000, 8000), door(7000, 9000, name="other")], limit=1)
+    assert play(machine, knock(7000)) == ["ssh stage 1", "other stage 1"]
+    assert play(machine, knock(9000)) == ["other stage 2", "other opened 2"]
+    assert len(machine) == 0
+
+
 def test_event_kinds_are_all_told() -> None:
     machine = Machine([door(7000, 8000)])
     play(machine, knock(7000), knock(8000))

@@ -29,7 +29,7 @@ PURE = {
 HARMLESS = {"socket": {"AF_INET", "AF_INET6", "inet_ntop", "inet_pton"}}
 PURE_LIBRARIES = {
     *("__future__", "collections", "dataclasses", "enum", "heapq", "ipaddress", "itertools"),
-    *("re", "struct", "typing"),
+    *("difflib", "re", "struct", "typing", "yaml"),
 }
 ONLY_IN = {
     "scapy": {"capture"},

@@ -1,0 +1,117 @@
+#!/bin/sh
+# Adds or deletes an ACCEPT rule for one address, unless that has been done already: for knockd's
+# commands, with the options of the script of this name that comes with knockd.
+#
+#   start_command = /usr/sbin/knock_helper_ipt.sh -i -f %IP% -d 22
+#   stop_command  = /usr/sbin/knock_helper_ipt.sh -x -f %IP% -d 22
+#
+# -a and -i do nothing if the rule is there, -x does nothing if it is not. An IPv6 address goes to
+# ip6tables. The comment belongs to the rule: -x finds it again whatever -m says.
+set -u
+
+name=${0##*/}
+action='' source='' port='' protocol=tcp chain=INPUT comment='' test=0 verbose=0
+
+usage() {
+    cat <<EOF
+Usage: $name -a|-i|-x -f ADDRESS -d PORT [-p PROTOCOL] [-c CHAIN] [-m[COMMENT]] [-t] [-v]
+  -a, --append             add the rule at the end of the chain
+  -i, --insert             put the rule in front of the chain
+  -x, --delete             delete the rule
+  -f, --srcaddr ADDRESS    the address that is let in
+  -d, --dstport PORT       the port that is opened to it
+  -p, --proto PROTOCOL     default: tcp
+  -c, --chain CHAIN        default: INPUT
+  -m, --comment[=COMMENT]  a comment for the rule; without a text: by knockd
+  -t, --test               change nothing; with -v, print what would be done
+  -v, --verbose            print what is done
+  -h, --help               print this
+EOF
+}
+
+fail() {
+    echo "$name: $1" >&2
+    exit 1
+}
+
+say() {
+    [ "$verbose" = 0 ] || echo "$name: $1"
+}
+
+options=$(getopt -n "$name" -o aixf:d:p:c:m::thv \
+    -l append,insert,delete,srcaddr:,dstport:,proto:,chain:,comment::,test,help,verbose -- "$@") || {
+    usage >&2
+    exit 1
+}
+eval set -- "$options"
+while [ "$1" != -- ]; do
+    case $1 in
+        -a | --append) action=-A ;;
+        -i | --insert) action=-I ;;
+        -x | --delete) action=-D ;;
+        -f | --srcaddr) source=$2 && shift ;;
+        -d | --dstport) port=$2 && shift ;;
+        -p | --proto) protocol=$2 && shift ;;
+        -c | --chain) chain=$2 && shift ;;
+        -m | --comment) comment=${2:-by knockd} && shift ;;
+        -t | --test) test=1 ;;
+        -v | --verbose) verbose=1 ;;
+        -h | --help) usage && exit 0 ;;
+    esac
+    shift
+done
+shift
+# "-m TEXT" with a blank: getopt leaves the text behind the options.
+if [ "$comment" = 'by knockd' ] && [ $# -gt 0 ]; then
+    comment=$*
+fi
+
+[ -n "$action" ] || fail 'say -a, -i or -x'
+[ -n "$source" ] || fail 'no address: -f'
+[ -n "$port" ] || fail 'no port: -d'
+case $source in
+    *:*) iptables=ip6tables ;;
+    *) iptables=iptables ;;
+esac
+iptables=$(PATH=$PATH:/usr/sbin:/sbin command -v "$iptables") || fail "no $iptables on this system"
+
+# The rule's words without the chain, the comment last.
+set -- -s "$source" -p "$protocol" --dport "$port" -j ACCEPT
+there() {
+    "$iptables" -w -C "$chain" "$@" 2>/dev/null
+}
+"$iptables" -w -n -L "$chain" >/dev/null 2>&1 || fail "there is no chain $chain"
+
+if [ "$action" = -D ]; then
+    # Whatever its comment is: the number of the line that says the same without one.
+    wanted=$("$iptables" -w -S "$chain" | sed -n '/^-A/p' | awk -v source="$source" \
+        -v protocol="$protocol" -v port="$port" '
+        {
+            line = $0
+            gsub(/ -m comment --comment ("([^"\\]|\\.)*"|[^ ]+)/, "", line)
+            gsub(/ -m (tcp|udp|sctp|dccp|udplite)/, "", line)
+            split(line " ", word, " ")
+            address = word[4]
+            sub(/\/(32|128)$/, "", address)
+            rest = line
+            sub(/^-A [^ ]+ -s [^ ]+/, "", rest)
+            if (word[3] == "-s" && address == source \
+                && rest == " -p " protocol " --dport " port " -j ACCEPT") {
+                print NR
+                exit
+            }
+        }')
+    if [ -z "$wanted" ] && ! there "$@"; then
+        say "no such rule in $chain"
+        exit 0
+    fi
+    [ -z "$wanted" ] || set -- "$wanted"
+elif there "$@" || there "$@" -m comment --comment "${comment:-by knockd}"; then
+    say "the rule is in $chain already"
+    exit 0
+elif [ -n "$comment" ]; then
+    set -- "$@" -m comment --comment "$comment"
+fi
+
+say "$iptables $action $chain $*"
+[ "$test" = 1 ] || exec "$iptables" -w "$action" "$chain" "$@"

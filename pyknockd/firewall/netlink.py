@@ -1,0 +1,190 @@
+"""The kernel's own list of nf_tables rules, read over netlink: fast, and byte for byte.
+
+Only reading is done here; changes go through libnftables. Source: linux/netfilter/nf_tables.h.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_NETFILTER = 12  # NETLINK_NETFILTER
+_NEW_RULE, _GET_RULE, _NEW_GENERATION, _GET_GENERATION = (10 << 8 | n for n in (6, 7, 15, 16))
+_ERROR, _DONE = 2, 3
+_REQUEST, _DUMP = 0x1, 0x300
+_DUMP_INTERRUPTED = 0x10
+_TABLE, _CHAIN, _HANDLE, _EXPRESSIONS = 1, 2, 3, 4  # NFTA_RULE_*
+_GENERATION_ID = 1  # NFTA_GEN_ID
+_TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
+_BUFFER = 1 << 20
+_ATTEMPTS = 5
+_SOL_NETLINK, _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _CHANGES = 270, 1, 2, 7  # NFNLGRP_NFTABLES
+
+_HEADER = struct.Struct("=IHHIIBBH")  # nlmsghdr, nfgenmsg
+_ATTRIBUTE = struct.Struct("=HH")
+_MESSAGE_HEADER = struct.Struct("=IHHII")
+
+
+class NetlinkError(Exception):
+    """The kernel does not tell."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A rule in a chain: its handle, and its expressions as netlink attributes."""
+
+    handle: int
+    expressions: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has just been changed: the generation it made, and the rules that were added."""
+
+    generation: int
+    added: tuple[Entry, ...]
+
+
+class Reader:
+    """A netlink socket of the network namespace that it is made in."""
+
+    def __init__(self) -> None:
+        """Raises NetlinkError."""
+        try:
+            kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+            self._socket = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
+            self._socket.bind((0, 0))
+        except OSError as error:
+            raise NetlinkError(f"netlink: {error.strerror}") from error
+        self._sequence = 0
+        self._port: int = self._socket.getsockname()[0]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def generation(self) -> int:
+        """A number that every change of any nf_tables rule, by anybody, increases by one."""
+        for message in self._ask(_GET_GENERATION, 0, b""):
+            if message.kind == _NEW_GENERATION:
+                return _generation(message.body)
+        raise NetlinkError("netlink: no generation")
+
+    def rules(self, family: int, table: str, chain: str) -> list[Entry]:
+        """The rules of one chain in their order; none if there is no such chain."""
+        wanted = _text(_TABLE, table) + _text(_CHAIN, chain)
+        for _ in range(_ATTEMPTS):
+            try:
+                answer = self._ask(_GET_RULE, family, wanted, _DUMP)
+                return [_entry(message.body) for message in answer if message.kind == _NEW_RULE]
+            except InterruptedError:  # the table was changed while it was being read
+                continue
+        raise NetlinkError("netlink: the rules are being changed all the time")
+
+    def listen(self, on: bool) -> None:
+        """Be told of changes from now on, or no longer. The caller's own are told like others."""
+        self.change()  # what was told in the last moment before
+        option = _ADD_MEMBERSHIP if on else _DROP_MEMBERSHIP
+        try:
+            self._socket.setsockopt(_SOL_NETLINK, option, _CHANGES)
+        except OSError as error:
+            raise NetlinkError(f"netlink: {error.strerror}") from error
+
+    def change(self) -> Change | None:
+        """The first change told of, or None if that cannot be said. Forgets the others."""
+        told: list[_Message] = []
+        try:
+            while True:
+                told += _messages(self._socket.recv(_BUFFER, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            pass
+        except OSError:
+            return None
+        added = []
+        for message in told:
+            if message.kind == _NEW_RULE:
+                added.append(_entry(message.body))
+            elif message.kind == _NEW_GENERATION:
+                return Change(_generation(message.body), tuple(added))
+        return None
+
+    def _ask(self, kind: int, family: int, body: bytes, flags: int = 0) -> Iterator[_Message]:
+        self._sequence += 1
+        size = _HEADER.size + len(body)
+        head = _HEADER.pack(size, kind, _REQUEST | flags, self._sequence, 0, family, 0, 0)
+        interrupted = False
+        try:
+            self._socket.send(head + body)
+            while True:
+                for message in _messages(self._socket.recv(_BUFFER)):
+                    if (message.sequence, message.port) != (self._sequence, self._port):
+                        continue  # no answer, but word of somebody's change
+                    interrupted = interrupted or bool(message.flags & _DUMP_INTERRUPTED)
+                    if message.kind == _ERROR:
+                        raise NetlinkError(f"netlink: error {-_code(message.body)}")
+                    if message.kind == _DONE and interrupted:
+                        raise InterruptedError
+                    if message.kind == _DONE:
+                        return
+                    yield message
+                    if not flags:
+                        return
+        except InterruptedError:
+            raise
+        except OSError as error:
+            raise NetlinkError(f"netlink: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    kind: int
+    flags: int
+    sequence: int
+    port: int
+    body: bytes
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """Netlink attributes by type."""
+    return dict(attribute_list(data))
+
+
+def attribute_list(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + 4 <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if length < 4:
+            return
+        yield kind & _TYPE_MASK, data[at + 4 : at + length]
+        at += (length + 3) & ~3
+
+
+def _messages(data: bytes) -> Iterator[_Message]:
+    at = 0
+    while at + 16 <= len(data):
+        length, *head = _MESSAGE_HEADER.unpack_from(data, at)
+        if length < 16:
+            return
+        yield _Message(*head, data[at + 16 : at + length])
+        at += (length + 3) & ~3
+
+
+def _code(body: bytes) -> int:
+    code: int = struct.unpack_from("=i", body)[0]
+    return code
+
+
+def _entry(body: bytes) -> Entry:
+    found = attributes(body[4:])
+    handle = int.from_bytes(found.get(_HANDLE, b""), "big")
+    return Entry(handle, found.get(_EXPRESSIONS, b""))
+
+
+def _generation(body: bytes) -> int:
+    return int.from_bytes(attributes(body[4:]).get(_GENERATION_ID, b""), "big")
+
+
+def _text(kind: int, text: str) -> bytes:
+    data = text.encode() + b"\0"
+    return _ATTRIBUTE.pack(4 + len(data), kind) + data + bytes(-len(data) % 4)

@@ -1,0 +1,79 @@
+"""The two files of settings, off the disk: knockd.conf and pyknockd.yaml → ``Config``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pyknockd import onetime
+from pyknockd.config import parse
+from pyknockd.model import Config, Extras, Remark, Severity, Step
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; ``lines`` say why, each with its place.
+
+    ``said`` are the lines that knockd prints while it reads, as far as it came.
+    """
+
+    def __init__(self, lines: Sequence[str], said: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.lines = tuple(lines)
+        self.said = tuple(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A usable configuration, what knockd prints while it reads it, and warnings with their place."""
+
+    config: Config
+    said: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
+    """Read both files; the second need not be there. Raises ConfigError."""
+    text = _text(path)
+    reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
+    extras, remarks = _extras(extras_path)
+    lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
+    if reading.mistakes or remarks:
+        raise ConfigError(lines, reading.said)
+    return Loaded(replace(reading.config, extras=extras), reading.said, tuple(lines))
+
+
+def first_sequence(path: str) -> tuple[Step, ...] | str:
+    """What config.parse asks for: the sequence in force in a file, or why there is none."""
+    try:
+        return onetime.first_sequence(path)
+    except onetime.OneTimeError as error:
+        return str(error)
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
+
+
+def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return Extras(), ()
+    except OSError as error:
+        raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
+    # Only here: few hosts have the file, and PyYAML is a library of its own.
+    try:
+        from pyknockd import extras
+    except ImportError as error:
+        raise ConfigError([f"knockd: {path}: {error}; try: apt install python3-yaml"]) from error
+    return extras.parse(text)
+
+
+def _lines(remarks: Sequence[Remark], path: str) -> list[str]:
+    marks = {Severity.MISTAKE: "", Severity.WARNING: "warning: "}
+    return [f"{path}:{one.line}: {marks[one.severity]}{one.text}" for one in remarks]
