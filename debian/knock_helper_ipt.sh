@@ -75,43 +75,40 @@ case $source in
 esac
 iptables=$(PATH=$PATH:/usr/sbin:/sbin command -v "$iptables") || fail "no $iptables on this system"
 
-# The rule's words without the chain, the comment last.
-set -- -s "$source" -p "$protocol" --dport "$port" -j ACCEPT
-there() {
-    "$iptables" -w -C "$chain" "$@" 2>/dev/null
-}
 "$iptables" -w -n -L "$chain" >/dev/null 2>&1 || fail "there is no chain $chain"
 
+# The first rule of the chain, as iptables -S prints it, that says the same but for a comment.
+present=$("$iptables" -w -S "$chain" | awk -v source="$source" \
+    -v wanted=" -p $protocol --dport $port -j ACCEPT" '
+    /^-A/ {
+        line = $0
+        gsub(/ -m comment --comment ("([^"\\]|\\.)*"|[^ ]+)/, "", line)
+        gsub(/ -m (tcp|udp|udplite|sctp|dccp)/, "", line)
+        split(line, word, " ")
+        address = word[4]
+        sub(/\/(32|128)$/, "", address)
+        sub(/^-A [^ ]+ -s [^ ]+/, "", line)
+        if (word[3] == "-s" && address == source && line == wanted) {
+            print
+            exit
+        }
+    }')
+
 if [ "$action" = -D ]; then
-    # Whatever its comment is: the number of the line that says the same without one.
-    wanted=$("$iptables" -w -S "$chain" | sed -n '/^-A/p' | awk -v source="$source" \
-        -v protocol="$protocol" -v port="$port" '
-        {
-            line = $0
-            gsub(/ -m comment --comment ("([^"\\]|\\.)*"|[^ ]+)/, "", line)
-            gsub(/ -m (tcp|udp|sctp|dccp|udplite)/, "", line)
-            split(line " ", word, " ")
-            address = word[4]
-            sub(/\/(32|128)$/, "", address)
-            rest = line
-            sub(/^-A [^ ]+ -s [^ ]+/, "", rest)
-            if (word[3] == "-s" && address == source \
-                && rest == " -p " protocol " --dport " port " -j ACCEPT") {
-                print NR
-                exit
-            }
-        }')
-    if [ -z "$wanted" ] && ! there "$@"; then
+    if [ -z "$present" ]; then
         say "no such rule in $chain"
         exit 0
     fi
-    [ -z "$wanted" ] || set -- "$wanted"
-elif there "$@" || there "$@" -m comment --comment "${comment:-by knockd}"; then
-    say "the rule is in $chain already"
-    exit 0
-elif [ -n "$comment" ]; then
-    set -- "$@" -m comment --comment "$comment"
+    say "$iptables -D ${present#-A }"
+    # xargs takes the quotation marks of iptables -S away.
+    [ "$test" = 1 ] || printf '%s\n' "${present#-A }" | xargs "$iptables" -w -D
+    exit
 fi
-
-say "$iptables $action $chain $*"
-[ "$test" = 1 ] || exec "$iptables" -w "$action" "$chain" "$@"
+if [ -n "$present" ]; then
+    say "there already: $present"
+    exit 0
+fi
+set -- "$chain" -s "$source" -p "$protocol" --dport "$port" -j ACCEPT
+[ -z "$comment" ] || set -- "$@" -m comment --comment "$comment"
+say "$iptables $action $*"
+[ "$test" = 1 ] || exec "$iptables" -w "$action" "$@"

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pyknockd import __version__
 from pyknockd.model import Protocol
 
+INTERRUPTED = 130  # what a shell answers for a program that Ctrl-C has ended
 USAGE = """\
 usage: knock [options] HOST PORT[:PROTO] [PORT[:PROTO]] ...
 
@@ -240,14 +241,14 @@ def run(argv: list[str]) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run ``knock``; returns 0 if every hit was sent, 1 if not, 130 if interrupted."""
+    """Run ``knock``; returns 0 if every hit was sent, 1 if not, ``INTERRUPTED`` if it was."""
     try:
         return run(sys.argv[1:] if argv is None else argv)
     except ClientError as error:
         warn(str(error))
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

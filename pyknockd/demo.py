@@ -168,8 +168,11 @@ def _expect_shut(stage: Stage) -> None:
 def _knock(stage: Stage, ports: tuple[str, ...]) -> None:
     stage.say("client", f"knock {SERVER} {' '.join(ports)}")
     with stage.client.inside():
-        if client.main([SERVER, *ports]):
-            raise DemoError("the knocks could not be sent")
+        status = client.main([SERVER, *ports])
+    if status == client.INTERRUPTED:
+        raise KeyboardInterrupt
+    if status:
+        raise DemoError("the knocks could not be sent")
 
 
 def _daemon(stage: Stage, config: Path, stack: ExitStack) -> IO[bytes]:

@@ -43,7 +43,7 @@ def parse(text: str) -> tuple[Extras, tuple[Remark, ...]]:
         line = mark.line + 1 if mark is not None else 1
         problem = getattr(error, "problem", None) or "not text"
         return draft.extras, (Remark(Severity.MISTAKE, line, f"not YAML: {problem}"),)
-    if root is not None:
+    if root is not None and root.value != "":  # neither nothing nor an empty document
         _read_mapping(draft, root, _KEYS, "the file")
     return draft.extras, tuple(draft.remarks)
 

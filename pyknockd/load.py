@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +39,8 @@ def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
     reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
     extras, remarks = _extras(extras_path)
     lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
+    secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
+    lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
     if reading.mistakes or remarks:
         raise ConfigError(lines, reading.said)
     return Loaded(replace(reading.config, extras=extras), reading.said, tuple(lines))
@@ -72,6 +76,22 @@ def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
     except ImportError as error:
         raise ConfigError([f"knockd: {path}: {error}; try: apt install python3-yaml"]) from error
     return extras.parse(text)
+
+
+def _exposure(path: str) -> list[str]:
+    """Warnings if others than its owner and group may read or change a file of sequences."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return []
+    warnings = []
+    if status.st_mode & stat.S_IROTH:
+        warnings.append(f"{path}: warning: everybody can read the sequences; try: chmod o-r {path}")
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid not in (0, os.geteuid()):
+        warnings.append(
+            f"{path}: warning: others can change what root runs; try: chmod go-w {path}"
+        )
+    return warnings
 
 
 def _lines(remarks: Sequence[Remark], path: str) -> list[str]:

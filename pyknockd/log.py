@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import sys
 import time
 from collections import deque
@@ -39,6 +40,9 @@ class Log:
         descriptor = None
         if path is not None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+            if _is_shared(os.path.dirname(path)):
+                # Another user could have laid a link there that leads to a file of root's.
+                flags |= os.O_NOFOLLOW
             try:
                 descriptor = os.open(path, flags, _FILE_MODE)
             except OSError as error:
@@ -133,6 +137,16 @@ class _Syslog:
             self._socket = None
             return False
         return True
+
+
+def _is_shared(folder: str) -> bool:
+    """Whether others than root and this user may put things into ``folder``."""
+    try:
+        status = os.stat(folder or ".")
+    except OSError:
+        return True
+    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return bool(writable) or status.st_uid not in (0, os.geteuid())
 
 
 def _bytes(text: str) -> bytes:

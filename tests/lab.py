@@ -89,6 +89,7 @@ class Lab:
     def config(self, text: str) -> Path:
         path = self.folder / f"knockd-{next(_numbers)}.conf"
         path.write_text(text)
+        path.chmod(0o600)
         return path
 
     def start(self, config: str | Path, *options: str, wait: bool = True) -> Running:

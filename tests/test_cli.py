@@ -27,6 +27,7 @@ BAD = "[ssh]\nsequense = 7000\ntcpflags = syn, ack\n[web]\nsequence = 70000\ncom
 def good(tmp_path: Path) -> str:
     path = tmp_path / "good.conf"
     path.write_text(GOOD)
+    path.chmod(0o640)
     return str(path)
 
 
@@ -69,6 +70,7 @@ def test_every_mistake_is_reported_with_its_place(
 ) -> None:
     path = tmp_path / "bad.conf"
     path.write_text(BAD)
+    path.chmod(0o600)
     assert main(["--check", "-c", str(path)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(": ")[0] for line in lines] == [f"{path}:{n}" for n in (1, 2, 3, 4, 5)]
@@ -98,6 +100,7 @@ def unprivileged(*options: str) -> subprocess.CompletedProcess[str]:
         os.chmod(folder, 0o755)
         path = Path(folder, "knockd.conf")
         path.write_text(GOOD)
+        path.chmod(0o644)
         words = [sys.executable, "-m", "pyknockd", "-c", str(path), *options]
         return subprocess.run(
             words, cwd=ROOT, capture_output=True, text=True, check=False,
@@ -107,12 +110,14 @@ def unprivileged(*options: str) -> subprocess.CompletedProcess[str]:
 
 def test_check_needs_no_root() -> None:
     done = unprivileged("--check")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert "everybody can read" in done.stderr
 
 
 def test_without_root_one_line_says_so() -> None:
     done = unprivileged("-i", "lo")
-    assert (done.returncode, done.stderr) == (1, "knockd: listening on lo needs root\n")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "knockd: listening on lo needs root"
 
 
 def test_warnings_are_told_and_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +128,19 @@ def test_warnings_are_told_and_accepted(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"{path}:2: warning: 'ssh' is read as port 0" in lines
     assert any("9000" in line and "ignored" in line for line in lines)
     assert any(line.startswith(f"{path}:3: warning: a timeout of 0") for line in lines)
+
+
+def test_a_file_that_others_can_read_or_change_is_a_warning(
+    good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.chmod(good, 0o600)
+    assert main(["--check", "-c", good]) == 0
+    assert capsys.readouterr().err == ""
+    os.chmod(good, 0o666)
+    assert main(["--check", "-c", good]) == 0
+    told = capsys.readouterr().err
+    assert f"{good}: warning: everybody can read the sequences; try: chmod o-r {good}" in told
+    assert f"{good}: warning: others can change what root runs; try: chmod go-w {good}" in told
 
 
 def test_a_missing_interface_is_named_with_those_there_are(hosts: Lab, good: str) -> None:
@@ -146,7 +164,7 @@ def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None
         assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
         second = hosts.spawn(words)
         assert second.process.wait(10) == 1
-        assert second.text() == f"knockd: already running: process {pid} holds {pid_file}\n"
+        assert second.lines()[-1] == f"knockd: already running: process {pid} holds {pid_file}"
         assert int(pid_file.read_text()) == pid
         hosts.knock(7000, 8000)
         until(lambda: "OPEN SESAME" in log.read_text(), "the door opens")
@@ -162,7 +180,7 @@ def test_detached_a_failure_shows_in_the_status(hosts: Lab, tmp_path: Path) -> N
     words = [sys.executable, "-m", "pyknockd", "-d", "-p", str(pid_file), "-c", str(config)]
     starter = hosts.spawn(["setpriv", "--bounding-set=-net_raw", *words])
     assert starter.process.wait(10) == 1
-    assert starter.text() == "knockd: listening on server0 needs root\n"
+    assert starter.lines()[-1] == "knockd: listening on server0 needs root"
     assert not pid_file.exists()
 
 

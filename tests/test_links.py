@@ -287,6 +287,8 @@ def inner(hosts: Lab) -> Iterator[Namespace]:
             hosts.server.run("sh", "-c", f"echo 1 > /proc/sys/net/{switch}")
         hosts.client.ip("route", "add", "10.80.0.0/24", "via", SERVER_4)
         hosts.client.ip("route", "add", "fd80::/64", "via", SERVER_6)
+        host.ip("route", "add", "default", "via", "10.80.0.1")
+        host.ip("route", "add", "default", "via", "fd80::1")
         yield host
     finally:
         host.delete()

@@ -97,6 +97,16 @@ def test_a_log_file_that_cannot_be_opened_is_an_error_and_the_old_one_stays(tmp_
     assert (tmp_path / "a").read_text().endswith("hello\n")
 
 
+def test_a_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "log").symlink_to(tmp_path / "precious")
+    with pytest.raises(LogError):
+        Log().open(str(shared / "log"), use_syslog=False)
+    assert not (tmp_path / "precious").exists()
+
+
 def test_a_full_disk_silences_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
     log = Log(verbose=True)
     log.open("/dev/full", use_syslog=False)

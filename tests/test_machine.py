@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
+from random import Random
 
 import pytest
 
@@ -291,6 +293,28 @@ def test_a_knock_that_begins_at_two_doors_needs_room_for_two() -> None:
     assert play(machine, knock(7000)) == ["ssh stage 1", "other stage 1"]
     assert play(machine, knock(9000)) == ["other stage 2", "other opened 2"]
     assert len(machine) == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_source_is_remembered_for_a_reason_whatever_comes(seed: int) -> None:
+    random = Random(seed)
+    doors = [door(7000, 8000, 9000), door(7000, 9000, name="b", timeout=2), door(9000, name="c")]
+    doors.append(door(8000, 7000, name="there", timeout=9, target=ELSEWHERE))
+    machine = Machine(doors, limit=4)
+    now = 0.0
+    for turn in range(500):
+        now += random.random()
+        port, to = random.choice((7000, 8000, 9000)), random.choice((HERE, ELSEWHERE))
+        machine.feed(knock(port, address(random.randrange(9)), to=to), now)
+        if random.random() < 0.05:
+            changed = replace(doors[0], name=f"turn {turn}")
+            machine.replace(doors[0], changed)
+            doors[0] = changed
+        under_way = [a for queue in machine._by_timeout.values() for a in queue]
+        busy = {attempt.source.address for attempt in under_way}
+        assert len(machine) == len(under_way) <= 4
+        assert busy | set(machine._idle) == set(machine._sources)
+        assert not busy & set(machine._idle)
 
 
 def test_event_kinds_are_all_told() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.rule import Extension, Operation, Option, Rule, parse
+from pyknockd.rule import Extension, Operation, Option, Rule
+from pyknockd.syntax import parse
 from pyknockd.words import split
 
 
@@ -83,7 +84,7 @@ def test_negation_belongs_to_the_option_behind_it() -> None:
     [
         "-P INPUT DROP",
         "-F",
-        "-D INPUT 1",
+        "-D INPUT 1 -j DROP",
         "-R INPUT 1 -j DROP",
         "-I INPUT 0 -j DROP",
         "-A INPUT -I INPUT -j DROP",

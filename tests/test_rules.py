@@ -115,7 +115,7 @@ class Maker:
         sections = [self._section(number) for number in range(self.one_of(1, 1, 2, 3, 5, 9))]
         visits = [self._visit() for _ in range(self.one_of(1, 1, 2, 3, 5, 8))]
         sent = sorted((sent for visit in visits for sent in visit), key=lambda sent: sent.time)
-        link = Link.IP if self.chance(0.2) else Link.ETHERNET
+        link = Link.IP if self.chance(0.1) else Link.ETHERNET
         return Scenario(tuple(sections), self._own, link, tuple(sent[:MOST_PACKETS]))
 
     def _step(self) -> Step:
@@ -199,17 +199,20 @@ class Maker:
         return self._random.randrange(len(visit))
 
     def twice(self, door: Door, visit: list[Sent]) -> None:
-        """One knock comes again, as a new connection."""
+        """One knock comes again, as a new connection; scanners number all theirs alike."""
         place = self._place(visit)
         knock = visit[place].knock
         again = self._anew(knock, int(knock.flags))
+        if self.chance(0.3):
+            again = replace(knock, source_port=knock.source_port + 10)
         visit.insert(place + 1, Sent(visit[place].time + self.one_of(0, 1, 64) * TICK, again))
 
     def retransmit(self, door: Door, visit: list[Sent]) -> None:
         """One packet comes again, the same in every bit."""
         first = visit[self._place(visit)]
-        delay = self._random.choice((0, TICK, 1, 1, 3, 65 - TICK, 65))
-        visit.append(Sent(first.time + delay, first.knock))
+        for _ in range(self.one_of(1, 1, 2, 3)):
+            delay = self._random.choice((0, TICK, 1, 1, 3, 65 - TICK, 65))
+            visit.append(Sent(first.time + delay, first.knock))
 
     def drop(self, door: Door, visit: list[Sent]) -> None:
         if len(visit) > 1:
@@ -328,7 +331,9 @@ class Comparison:
         timeouts: list[str] = []
         for index, packet in enumerate(self.scenario.frames()):
             while (deadline := machine.next_deadline()) is not None and deadline <= packet.time:
-                timeouts += [_told(e) for e in machine.expire(deadline)]
+                over = machine.expire(deadline)
+                assert over, "nothing is over at the deadline"
+                timeouts += [_told(event) for event in over]
             passed = kernel.passes(packet.frame)
             knock = knock_of(packet.frame, link, own) if passed else None
             if knock is None or not machine.hearing(knock):

@@ -7,7 +7,7 @@ from enum import Enum
 from os.path import realpath
 from shutil import which
 
-from pyknockd import rule
+from pyknockd import syntax
 from pyknockd.firewall import legacy
 from pyknockd.rule import Family
 
@@ -53,7 +53,7 @@ def apply(words: list[str]) -> Applied:
     if program is None or realpath(program).rpartition("/")[2] != _LEGACY_PROGRAM:
         return Applied(Outcome.RUN_THE_PROGRAM)
     family = _FAMILIES.get(words[0].rpartition("/")[2])
-    change = rule.parse(words[1:])
+    change = syntax.parse(words[1:])
     if family is None or change is None:
         return Applied(Outcome.RUN_THE_PROGRAM)
     try:

@@ -28,6 +28,7 @@ CHAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,27}")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,13}[A-Za-z0-9+]|[A-Za-z0-9]")
 _PORTS = re.compile(r"(\d{1,5})(?::(\d{1,5}))?")
 
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """A rule in nft's language, its meaning, and bytes that each rule of that meaning contains."""

@@ -21,7 +21,6 @@ _EQUAL, _NOT_EQUAL, _AT_MOST, _AT_LEAST = 0, 1, 3, 5
 _VALUE, _VERDICT = 1, 2
 
 
-
 @dataclass(frozen=True, slots=True)
 class Condition:
     """``value`` is what is compared with; ``more`` a mask, a range's end, or `+` for a prefix."""
@@ -43,7 +42,6 @@ class Meaning:
 
 class _Unknown(Exception):
     """There is something that has no form here."""
-
 
 
 @dataclass(slots=True)

@@ -163,10 +163,10 @@ def attribute_list(data: bytes) -> Iterator[tuple[int, bytes]]:
 def _messages(data: bytes) -> Iterator[_Message]:
     at = 0
     while at + 16 <= len(data):
-        length, *head = _MESSAGE_HEADER.unpack_from(data, at)
+        length, kind, flags, sequence, port = _MESSAGE_HEADER.unpack_from(data, at)
         if length < 16:
             return
-        yield _Message(*head, data[at + 16 : at + length])
+        yield _Message(kind, flags, sequence, port, data[at + 16 : at + length])
         at += (length + 3) & ~3
 
 
