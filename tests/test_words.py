@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from pyknockd.words import expand, split
@@ -46,7 +46,7 @@ def test_only_plain_words_are_words(command: str, expected: list[str] | None) ->
     assert split(command) == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(
     st.lists(st.sampled_from([*"ab1 -!=%,:./'\"\t;|&$`\\*?[]#~{}()<>^@+"]), max_size=16).map(
         "".join

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pyknockd.condition import Condition, Meaning
 from pyknockd.firewall.netlink import attribute_list, attributes
 from pyknockd.rule import Family
 
-_CODES = {0: "drop", 1: "accept", -5: "return", -3: "jump", -4: "goto"}
+_CODES = {0: "DROP", 1: "ACCEPT", -5: "RETURN", -3: "jump", -4: "goto"}
+# Matches that hold for every packet.
+_TRUE_MATCHES = (b"comment",)
 _INTERFACE_BYTES = 16  # IFNAMSIZ
 
 # linux/netfilter/nf_tables.h
@@ -19,25 +22,6 @@ _META_KEYS = {6: "iif", 7: "oif", 16: "protocol"}
 _NETWORK_HEADER, _TRANSPORT_HEADER = 1, 2
 _EQUAL, _NOT_EQUAL, _AT_MOST, _AT_LEAST = 0, 1, 3, 5
 _VALUE, _VERDICT = 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """``value`` is what is compared with; ``more`` a mask, a range's end, or `+` for a prefix."""
-
-    what: str
-    negated: bool
-    value: bytes
-    more: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a rule says, in whatever order its expressions stand. Two rules that iptables calls the
-    same have the same meaning."""
-
-    conditions: frozenset[Condition]
-    verdict: str
 
 
 class _Unknown(Exception):
@@ -55,28 +39,43 @@ class _Register:
     low: bytes = b""
 
 
-def meaning(expressions: bytes, family: Family) -> Meaning | None:
-    """What a rule of the kernel's says, or None if it holds anything that has no form here."""
+def read(expressions: bytes, family: Family) -> Meaning:
+    """What a rule of the kernel's says; incomplete if it holds what cannot be told as conditions."""
     conditions: set[Condition] = set()
     registers: dict[bytes, _Register] = {}
-    verdict = ""
-    try:
-        for _, element in attribute_list(expressions):
-            parts = attributes(element)
-            kind, data = parts[1].rstrip(b"\0"), attributes(parts.get(2, b""))
-            if kind in (b"meta", b"payload"):
-                registers[data[1]] = _loaded(kind, data)
-            elif kind == b"bitwise":
-                _mask(registers[data[1]], data)
-            elif kind in (b"cmp", b"range"):
-                conditions |= set(_compared(registers[data[1]], kind, data, family))
-            elif kind == b"immediate":
+    verdict, complete, plain = "", True, True
+    for _, element in attribute_list(expressions):
+        parts = attributes(element)
+        kind, data = parts.get(1, b"").rstrip(b"\0"), attributes(parts.get(2, b""))
+        name = data.get(1, b"").rstrip(b"\0")
+        try:
+            if kind == b"immediate":
                 verdict = _decided(data)
-            elif kind != b"counter":
-                return None
-    except (_Unknown, KeyError, IndexError):
-        return None
-    return Meaning(frozenset(conditions), verdict)
+            elif kind == b"target":
+                verdict, plain = name.decode(), False
+            elif kind == b"match" and name in _TRUE_MATCHES:
+                plain = False
+            else:
+                conditions |= set(_conditions(kind, data, registers, family))
+        except (_Unknown, KeyError, IndexError):
+            complete = False
+    return Meaning(frozenset(conditions), verdict, complete, plain)
+
+
+def _conditions(
+    kind: bytes, data: dict[int, bytes], registers: dict[bytes, _Register], family: Family
+) -> Iterator[Condition]:
+    if kind in (b"meta", b"payload"):
+        registers.pop(data[1], None)
+        registers[data[1]] = _loaded(kind, data)
+    elif kind == b"bitwise":
+        register = registers.pop(data[1])
+        _mask(register, data)
+        registers[data[2]] = register
+    elif kind in (b"cmp", b"range"):
+        yield from _compared(registers[data[1]], kind, data, family)
+    elif kind != b"counter":
+        raise _Unknown
 
 
 def _loaded(kind: bytes, data: dict[int, bytes]) -> _Register:

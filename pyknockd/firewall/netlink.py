@@ -10,12 +10,17 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pyknockd.condition import Meaning
+
 _NETFILTER = 12  # NETLINK_NETFILTER
-_NEW_RULE, _GET_RULE, _NEW_GENERATION, _GET_GENERATION = (10 << 8 | n for n in (6, 7, 15, 16))
+_GET_CHAIN, _NEW_RULE, _GET_RULE, _NEW_GENERATION, _GET_GENERATION = (
+    10 << 8 | number for number in (4, 6, 7, 15, 16)
+)
 _ERROR, _DONE = 2, 3
 _REQUEST, _DUMP = 0x1, 0x300
 _DUMP_INTERRUPTED = 0x10
 _TABLE, _CHAIN, _HANDLE, _EXPRESSIONS = 1, 2, 3, 4  # NFTA_RULE_*
+_CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_USE = 1, 3, 4, 6  # NFTA_CHAIN_*
 _GENERATION_ID = 1  # NFTA_GEN_ID
 _TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 _BUFFER = 1 << 20
@@ -37,6 +42,7 @@ class Entry:
 
     handle: int
     expressions: bytes
+    meaning: Meaning | None = None  # once it has been asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,18 @@ class Reader:
             except InterruptedError:  # the table was changed while it was being read
                 continue
         raise NetlinkError("netlink: the rules are being changed all the time")
+
+    def users(self, family: int, table: str, chain: str) -> int | None:
+        """How many rules there are in a chain and leading to it; None for a chain of the kernel's.
+
+        Raises NetlinkError if there is no such chain.
+        """
+        wanted = _text(_CHAIN_TABLE, table) + _text(_CHAIN_NAME, chain)
+        for message in self._ask(_GET_CHAIN, family, wanted):
+            found = attributes(message.body[4:])
+            if _CHAIN_HOOK not in found:
+                return int.from_bytes(found[_CHAIN_USE], "big")
+        return None
 
     def listen(self, on: bool) -> None:
         """Be told of changes from now on, or no longer. The caller's own are told like others."""

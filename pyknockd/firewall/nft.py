@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from pyknockd.condition import Meaning
 from pyknockd.firewall import form
 from pyknockd.firewall.form import Form
-from pyknockd.firewall.meaning import meaning
+from pyknockd.firewall.meaning import read
 from pyknockd.firewall.netlink import Change, Entry, NetlinkError, Reader
 from pyknockd.rule import Extension, Family, Operation, Option, Rule
+from pyknockd.shadow import View
 
 _FAMILIES = {Family.IPV4: (2, "ip"), Family.IPV6: (10, "ip6")}  # NFPROTO_*, and nft's word
 _TABLES = ("filter", "nat", "mangle", "raw", "security")
@@ -68,6 +70,17 @@ class Nft:
             self._chains.clear()
             raise NftError(str(error)) from error
         return True
+
+    def look(self, rule: Rule, family: Family) -> View | None:
+        """The chain that ``rule`` is for; None if there is none. Raises NftError."""
+        number, _ = _FAMILIES[family]
+        try:
+            entries = self._entries(_Place(family, rule.table, rule.chain))
+            users = self._reader.users(number, rule.table, rule.chain)
+        except NetlinkError:
+            return None
+        reachable = users is None or users > len(entries)
+        return View([_meaning(entry, family) for entry in entries], reachable)
 
     def _add(self, place: _Place, rule: Rule, entries: list[Entry], wanted: Form) -> None:
         at = len(entries) if rule.operation is Operation.APPEND else max(rule.position - 1, 0)
@@ -136,7 +149,7 @@ def expressible(rule: Rule, family: Family) -> Form | None:
         raise NftError("no name for libnftables")
     if rule.operation is Operation.DELETE and rule.position:
         return None
-    found = form.form(_numbered(rule), family)
+    found = form.form(numbered(rule), family)
     if found is None:
         raise NftError("no form for it that is certain")
     return found
@@ -155,18 +168,24 @@ def _find(entries: list[Entry], wanted: Form, family: Family) -> int | None:
     """The place of the first rule that iptables would call the same."""
     for at, entry in enumerate(entries):
         if wanted.needle in entry.expressions:
-            found = meaning(entry.expressions, family)
+            found = _meaning(entry, family)
             if found == wanted.meaning:
                 return at
-            if found is None and _may_be_same(entry.expressions):
+            if not found.complete and _may_be_same(entry.expressions):
                 raise NftError("the chain holds rules that only iptables can read")
     return None
+
+
+def _meaning(entry: Entry, family: Family) -> Meaning:
+    if entry.meaning is None:
+        entry.meaning = read(entry.expressions, family)
+    return entry.meaning
 
 
 def _may_be_same(expressions: bytes) -> bool:
     """Whether iptables may call a rule the same though it has no meaning here.
 
-    Older releases of iptables write ports as matches `tcp` and `udp` of their own.
+    Ports are matches `tcp` and `udp` to older releases of iptables.
     """
     return b"match\0" in expressions and (b"tcp\0" in expressions or b"udp\0" in expressions)
 
@@ -175,7 +194,7 @@ def _name(place: _Place) -> str:
     return f"{_FAMILIES[place.family][1]} {place.table} {place.chain}"
 
 
-def _numbered(rule: Rule) -> Rule:
+def numbered(rule: Rule) -> Rule:
     """``rule`` with its ports' names turned into numbers, as iptables does with /etc/services."""
     return replace(rule, matches=tuple(map(_numbered_match, rule.matches)))
 

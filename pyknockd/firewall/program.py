@@ -1,0 +1,92 @@
+"""The program that a command names: which tables it changes, and its words for looking first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from os.path import realpath
+from shutil import which
+
+from pyknockd.commands import CommandError, output
+from pyknockd.rule import Family
+
+# What is behind all of iptables' names, once links and alternatives are followed.
+_BEHIND = {"xtables-legacy-multi": "legacy", "xtables-nft-multi": "nf_tables"}
+_FAMILIES = {"iptables": Family.IPV4, "ip6tables": Family.IPV6}
+_NAMES = {
+    f"{name}{kind}": family
+    for name, family in _FAMILIES.items()
+    for kind in ("", "-legacy", "-nft")
+}
+_VERSION = re.compile(r" v1\.8\.(\d+) \(nf_tables\)")
+# The first release that writes ports as expressions, not as matches of its own.
+_FIRST_WITH_EXPRESSIONS = 9
+_ADDING = re.compile(r"-[AI]|--append|--insert")
+_OTHER = re.compile(r"(?:-[ACDEFILNPRSXZ]|--(?:append|check|delete|insert|replace|list|flush)).*")
+
+
+class Kind(Enum):
+    """Which tables a program changes."""
+
+    LEGACY = "legacy"
+    NF_TABLES = "nf_tables"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """``why_not``: what forbids to do its work in process, if anything."""
+
+    kind: Kind
+    family: Family
+    why_not: str = ""
+
+
+def is_iptables(words: Sequence[str]) -> bool:
+    """Whether ``words`` call iptables or ip6tables, under any of their names."""
+    return bool(words) and _base(words[0]) in _NAMES
+
+
+def find(name: str) -> Program:
+    """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
+    family = _NAMES[_base(name)]
+    path = which(name)
+    if path is None:
+        return Program(Kind.UNKNOWN, family, "no such program")
+    behind = _BEHIND.get(_base(realpath(path)))
+    if behind is None:
+        return Program(Kind.UNKNOWN, family, f"it leads to {realpath(path)}")
+    kind = Kind(behind)
+    return Program(kind, family, _too_old(path) if kind is Kind.NF_TABLES else "")
+
+
+def check_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The command that looks for the rule that ``words`` add; none if they are not sure to add one.
+
+    It changes nothing, so it need not be understood: `-A CHAIN` or `-I CHAIN [N]` becomes `-C CHAIN`.
+    """
+    found = [at for at, word in enumerate(words) if _OTHER.fullmatch(word)]
+    if len(found) != 1 or not _ADDING.fullmatch(words[found[0]]) or len(words) < found[0] + 2:
+        return ()
+    at = found[0]
+    rest = list(words[at + 2 :])
+    if rest and words[at] in ("-I", "--insert") and rest[0].isdigit():
+        del rest[0]
+    return (*words[:at], "-C", words[at + 1], *rest)
+
+
+def _too_old(path: str) -> str:
+    try:
+        said = output([path, "-V"])
+    except CommandError as error:
+        return str(error)
+    found = _VERSION.search(said)
+    if found is None or int(found[1]) < _FIRST_WITH_EXPRESSIONS:
+        return f"not known to be alike: {said.strip()}"
+    return ""
+
+
+def _base(path: str) -> str:
+    return path.rpartition("/")[2]
