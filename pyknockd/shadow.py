@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pyknockd.condition import Condition, Meaning, meaning_of, rule_of
 from pyknockd.rule import Family, Operation, Rule
 from pyknockd.syntax import words
-from pyknockd.words import join
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -42,7 +42,7 @@ def hidden_by(new: Meaning, earlier: Sequence[Meaning]) -> int | None:
 
 def warning(rule: Rule, family: Family, chain: View) -> str:
     """One line on why ``rule``, which is in ``chain`` or about to be, opens nothing; mostly empty."""
-    text = join(words(rule))
+    text = _shown(words(rule))
     if not chain.reachable:
         return f"the rule {text} opens nothing: no rule leads to the chain {rule.chain}"
     count = len(chain.rules)
@@ -53,8 +53,12 @@ def warning(rule: Rule, family: Family, chain: View) -> str:
     found = hidden_by(new, others)
     if found is None:
         return ""
-    before = join(words(rule_of(others[found], rule.table, rule.chain)))
+    before = _shown(words(rule_of(others[found], rule.table, rule.chain)))
     return f"the rule {text} opens nothing: it stands behind {before}"
+
+
+def _shown(command: Sequence[str]) -> str:
+    return " ".join(f'"{word}"' if " " in word else word for word in command)
 
 
 def _essence(meaning: Meaning) -> tuple[frozenset[Condition], str]:

@@ -8,17 +8,26 @@ one explicit commit. A commit is a single system call: a crash leaves either tab
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_network
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
-from pyknockd.rule import Extension, Family, Operation, Option, Rule
+from pyknockd.condition import Meaning
+from pyknockd.firewall import blob
+from pyknockd.rule import Extension, Family, Operation, Option, Rule, network
+from pyknockd.shadow import View
 
 _STANDARD_TARGETS = ("ACCEPT", "DROP", "RETURN")
 _KNOWN_TARGETS = (*_STANDARD_TARGETS, "REJECT", "LOG")
+_KNOWN_MATCHES = frozenset(
+    ("tcp", "udp", "multiport", "conntrack", "state", "comment", "limit", "mark", "iprange", "mac")
+    + ("addrtype",)
+)
 _ATTRIBUTES = {
     "protocol": "protocol",
     "source": "src",
@@ -37,20 +46,66 @@ class LegacyError(Exception):
     """The change was not made: python-iptables is missing, cannot express it, or failed."""
 
 
-def apply(rule: Rule, family: Family) -> bool:
-    """Make one change; False if someone else holds the lock. Raises LegacyError, nothing changed."""
+class Change(Enum):
+    """What came of a change: ``NOTHING`` where the rule to be added was there already."""
+
+    MADE = "made"
+    NOTHING = "nothing"
+    LOCKED = "locked"
+
+
+def load() -> None:
+    """Import python-iptables, which takes a while. Raises LegacyError."""
+    _iptc()
+
+
+def apply(rule: Rule, family: Family) -> Change:
+    """Make one change, unless someone else holds the lock. Raises LegacyError, nothing changed."""
     iptc = _iptc()
     with _lock() as held:
         if not held:
-            return False
+            return Change.LOCKED
         try:
-            _change(iptc, rule, family)
+            return Change.MADE if _change(iptc, rule, family) else Change.NOTHING
         except (iptc.IPTCError, iptc.errors.XTablesError) as error:
             raise LegacyError(_text(error)) from error
         except (ValueError, AttributeError, TypeError) as error:
             # What python-iptables raises for an option or an address that it cannot read.
             raise LegacyError(f"python-iptables cannot express it: {_text(error)}") from error
-    return True
+
+
+def look(rule: Rule, family: Family) -> View | None:
+    """The chain that ``rule`` is for; None if there is none. Raises LegacyError."""
+    if rule.table not in _existing_tables(family):
+        return None  # to look into it would create it
+    iptc = _iptc()
+    try:
+        with _table(iptc, rule.table, family) as table:
+            if not table.is_chain(rule.chain):
+                return None
+            count = ctypes.c_uint(0)
+            references = table._iptc.iptc_get_references
+            references(ctypes.byref(count), rule.chain.encode(), table._handle)
+            reachable = table.builtin_chain(rule.chain) or count.value > 0
+            return View(list(_meanings(table, rule.chain, family)), reachable)
+    except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
+        raise LegacyError(_text(error)) from error
+
+
+def _existing_tables(family: Family) -> list[str]:
+    name = "ip_tables_names" if family is Family.IPV4 else "ip6_tables_names"
+    try:
+        return Path(f"/proc/net/{name}").read_text().split()
+    except OSError:
+        return []
+
+
+def _meanings(table: Any, chain: str, family: Family) -> Iterator[Meaning]:
+    entry = table.first_rule(chain)
+    while entry:
+        data = ctypes.string_at(ctypes.addressof(entry), entry.next_offset)
+        yield blob.read(data, (table.get_target(entry) or b"").decode(), family)
+        entry = table.next_rule(entry)
 
 
 def _iptc() -> Any:
@@ -83,24 +138,54 @@ def _lock() -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _change(iptc: Any, rule: Rule, family: Family) -> None:
+@contextmanager
+def _table(iptc: Any, name: str, family: Family) -> Iterator[Any]:
+    """A table as it is now; what is not committed is forgotten."""
     kind = iptc.Table if family is Family.IPV4 else iptc.Table6
-    table = kind(rule.table, autocommit=False)
+    table = kind(name, autocommit=False)
     table.refresh()
     try:
+        yield table
+    finally:
+        table.close()
+
+
+def _change(iptc: Any, rule: Rule, family: Family) -> bool:
+    """Whether anything had to be changed."""
+    with _table(iptc, rule.table, family) as table:
         if not table.is_chain(rule.chain):
             raise LegacyError(f"no chain {rule.chain}")
         chain = iptc.Chain(table, rule.chain)
-        entry = _entry(iptc, rule, family, table)
-        if rule.operation is Operation.APPEND:
-            chain.append_rule(entry)
-        elif rule.operation is Operation.INSERT:
-            chain.insert_rule(entry, max(rule.position - 1, 0))
+        if rule.operation is Operation.DELETE and rule.position:
+            _delete_number(table, rule)
         else:
-            chain.delete_rule(entry)
+            entry = _entry(iptc, rule, family, table)
+            if rule.operation is Operation.DELETE:
+                chain.delete_rule(entry)
+            elif _is_there(iptc, chain, entry):
+                return False
+            elif rule.operation is Operation.APPEND:
+                chain.append_rule(entry)
+            else:
+                chain.insert_rule(entry, max(rule.position - 1, 0))
         table.commit()
-    finally:
-        table.close()
+        return True
+
+
+def _delete_number(table: Any, rule: Rule) -> None:
+    delete = table._iptc.iptc_delete_num_entry
+    number = ctypes.c_uint(rule.position - 1)
+    if delete(rule.chain.encode(), number, table._handle) != 1:
+        raise LegacyError(f"no rule {rule.position} in {rule.chain}")
+
+
+def _is_there(iptc: Any, chain: Any, entry: Any) -> bool:
+    """What `iptables -C` finds, a deletion would. It is not committed, so none takes place."""
+    try:
+        chain.delete_rule(entry)
+    except iptc.IPTCError:
+        return False
+    return True
 
 
 def _entry(iptc: Any, rule: Rule, family: Family, table: Any) -> Any:
@@ -114,9 +199,14 @@ def _entry(iptc: Any, rule: Rule, family: Family, table: Any) -> Any:
         value = option.values[0]
         if option.name in ("source", "destination"):
             # iptables clears the bits behind the mask; python-iptables does not always.
-            value = str(ip_network(value, strict=False))
+            found = network(value, family)
+            if found is None:
+                raise LegacyError(f"{value} is no plain address")
+            value = str(found)
         setattr(entry, _ATTRIBUTES[option.name], ("!" if option.negated else "") + value)
     for extension in rule.matches:
+        if extension.name not in _KNOWN_MATCHES:
+            raise LegacyError(f"python-iptables is not known to express the match {extension.name}")
         _set_options(entry.create_match(extension.name), extension)
     if rule.target is None:
         raise LegacyError("python-iptables cannot express a rule without a target")

@@ -7,9 +7,7 @@ generation says that nobody has changed anything since; a change of our own is a
 
 from __future__ import annotations
 
-import socket
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
 from pyknockd.condition import Meaning
@@ -17,12 +15,11 @@ from pyknockd.firewall import form
 from pyknockd.firewall.form import Form
 from pyknockd.firewall.meaning import read
 from pyknockd.firewall.netlink import Change, Entry, NetlinkError, Reader
-from pyknockd.rule import Extension, Family, Operation, Option, Rule
+from pyknockd.rule import Family, Operation, Rule
 from pyknockd.shadow import View
 
 _FAMILIES = {Family.IPV4: (2, "ip"), Family.IPV6: (10, "ip6")}  # NFPROTO_*, and nft's word
 _TABLES = ("filter", "nat", "mangle", "raw", "security")
-_PORT_OPTIONS = ("sport", "source-port", "dport", "destination-port")
 
 
 class NftError(Exception):
@@ -141,7 +138,7 @@ class Nft:
 
 
 def expressible(rule: Rule, family: Family) -> Form | None:
-    """How ``rule`` is said to libnftables; None for `-D CHAIN NUMBER`, which says none.
+    """How ``rule``, its ports numbers, is said to libnftables; None for `-D CHAIN NUMBER`, which says none.
 
     Raises NftError.
     """
@@ -149,7 +146,7 @@ def expressible(rule: Rule, family: Family) -> Form | None:
         raise NftError("no name for libnftables")
     if rule.operation is Operation.DELETE and rule.position:
         return None
-    found = form.form(numbered(rule), family)
+    found = form.form(rule, family)
     if found is None:
         raise NftError("no form for it that is certain")
     return found
@@ -192,26 +189,3 @@ def _may_be_same(expressions: bytes) -> bool:
 
 def _name(place: _Place) -> str:
     return f"{_FAMILIES[place.family][1]} {place.table} {place.chain}"
-
-
-def numbered(rule: Rule) -> Rule:
-    """``rule`` with its ports' names turned into numbers, as iptables does with /etc/services."""
-    return replace(rule, matches=tuple(map(_numbered_match, rule.matches)))
-
-
-def _numbered_match(match: Extension) -> Extension:
-    options = [
-        Option(option.name, (_port(option.values[0], match.name),), option.negated)
-        if option.name in _PORT_OPTIONS and option.values[0].isalpha()
-        else option
-        for option in match.options
-    ]
-    return replace(match, options=tuple(options))
-
-
-@lru_cache(maxsize=64)
-def _port(name: str, protocol: str) -> str:
-    try:
-        return str(socket.getservbyname(name, protocol))
-    except OSError:
-        return name
