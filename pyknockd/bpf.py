@@ -1,9 +1,11 @@
 """Doors and addresses → the kernel's packet filter, as classic BPF (linux/filter.h, bpf(4)).
 
 The filter only spares the daemon what no door listens to; the machine decides. So it may let too
-much through and never too little, and that is how it keeps within the kernel's 4,096 instructions:
-many ports become ranges, many addresses no condition. It is written here and not by libpcap, whose
-optimizer takes minutes over some hundred doors and which Debian's scapy works without.
+much through and never too little, and that is how it stays small: many ports become ranges, many
+addresses no condition. It has to: the kernel counts a filter, in its own form, against what a socket
+may hold besides packets (net.core.optmem_max, where that is least 10 KiB: 32 bits, before 6.7), and
+the old one with it when it is replaced. It is written here and not by libpcap, whose optimizer takes
+minutes over some hundred doors and which Debian's scapy works without.
 
 The program keeps where the IP header begins in X, the protocol in M[0], then moves X on to the
 transport header. Reading past a packet's end makes the kernel drop it.
@@ -19,9 +21,9 @@ from struct import Struct
 from pyknockd.frame import ETHERTYPES_VLAN, EXTENSIONS, Link, packed
 from pyknockd.model import Door, Protocol
 
-MOST_RANGES = 360
-MOST_ADDRESSES = 64
-MOST_FLAG_CONDITIONS = 8
+MOST_RANGES = 100
+MOST_ADDRESSES = 32
+MOST_FLAG_CONDITIONS = 4
 SNAP_LENGTH = 512  # bytes of a packet that reach the daemon: every header that the decoder walks
 
 _INSTRUCTION = Struct("=HBBI")
@@ -35,7 +37,7 @@ _LD_WORD, _LD_HALF, _LD_BYTE = 0x40, 0x48, 0x50  # X + k, below as absolute: 0x2
 _LD_ABSOLUTE, _LD_HALF_ABSOLUTE, _LD_MEMORY = 0x20, 0x28, 0x60
 _LDX, _STORE, _TAX, _TXA = 0x01, 0x02, 0x07, 0x87
 _ADD, _ADD_X, _AND, _SHIFT_LEFT, _SHIFT_RIGHT = 0x04, 0x0C, 0x54, 0x64, 0x74
-_JUMP, _IF_EQUAL, _IF_AT_LEAST, _IF_SET = 0x05, 0x15, 0x35, 0x45
+_JUMP, _IF_EQUAL, _IF_ABOVE, _IF_AT_LEAST, _IF_SET = 0x05, 0x15, 0x25, 0x35, 0x45
 _RETURN = 0x06
 
 
@@ -55,13 +57,16 @@ class _Program:
     def jump(self, label: str) -> None:
         self.instructions.append((_JUMP, 0, 0, label))
 
+    def branch(self, code: int, value: int, *, true: int = 0, false: int = 0) -> None:
+        """Skip so many instructions, at most 255, if the condition is true or false."""
+        self.instructions.append((code, true, false, value))
+
     def jump_if(self, code: int, value: int, label: str) -> None:
-        # A condition reaches 255 instructions far, a plain jump anywhere.
-        self.instructions.append((code, 0, 1, value))
+        self.branch(code, value, false=1)
         self.jump(label)
 
     def jump_unless(self, code: int, value: int, label: str) -> None:
-        self.instructions.append((code, 1, 0, value))
+        self.branch(code, value, true=1)
         self.jump(label)
 
     def fresh_label(self) -> str:
@@ -150,36 +155,32 @@ def _ipv6(code: _Program, addresses: list[bytes]) -> None:
 
 
 def _destination(code: _Program, addresses: list[bytes], offset: int) -> None:
-    """Drop what is not for one of ``addresses``, whose text stands ``offset`` bytes into the header."""
-    if not addresses:
-        code.jump("drop")
+    """Drop what is not for one of ``addresses``, whose text stands ``offset`` bytes into the header.
+
+    Their last four bytes tell IPv6 ones apart well enough.
+    """
     if len(addresses) > MOST_ADDRESSES:
         return
-    found = code.fresh_label() + " destination"
-    for address in addresses:
-        other = code.fresh_label() + " other"
-        for index in range(0, len(address), 4):
-            code.add(_LD_WORD, offset + index)
-            code.jump_unless(_IF_EQUAL, int.from_bytes(address[index : index + 4], "big"), other)
-        code.jump(found)
-        code.label(other)
     if addresses:
-        code.jump("drop")
-    code.label(found)
+        code.add(_LD_WORD, offset + len(addresses[0]) - 4)
+    ends = sorted({int.from_bytes(address[-4:], "big") for address in addresses})
+    for position, end in enumerate(ends):
+        code.branch(_IF_EQUAL, end, true=len(ends) - position)
+    code.jump("drop")
 
 
 def _transport(code: _Program, doors: list[Door]) -> None:
     """A holds where the transport header begins, M[0] the protocol."""
     conditions = _flag_conditions(doors)
     udp = _ports(doors, Protocol.UDP)
-    most_ranges = MOST_RANGES // (len(conditions) + 1)
+    most_ranges = MOST_RANGES // max(1, len(conditions) + bool(udp))
     code.label("transport")
     code.add(_TAX)
     code.add(_LD_MEMORY, 0)
     code.jump_if(_IF_EQUAL, Protocol.TCP.value, "tcp")
     code.jump_unless(_IF_EQUAL, Protocol.UDP.value, "drop")
     code.add(_LD_HALF, 2)
-    _search(code, _boundaries(udp, most_ranges), "drop")
+    _search(code, _ranges(udp, most_ranges), "drop")
     code.label("tcp")
     for (looked_at, wanted), ports in conditions.items():
         following = code.fresh_label() + " condition"
@@ -188,7 +189,7 @@ def _transport(code: _Program, doors: list[Door]) -> None:
             code.add(_AND, looked_at)
             code.jump_unless(_IF_EQUAL, wanted, following)
         code.add(_LD_HALF, 2)
-        _search(code, _boundaries(ports, most_ranges), following)
+        _search(code, _ranges(ports, most_ranges), following)
         code.label(following)
     code.jump("drop")
 
@@ -198,7 +199,8 @@ def _flag_conditions(doors: list[Door]) -> dict[tuple[int, int], list[int]]:
     groups: dict[tuple[int, int], list[Door]] = {}
     for door in doors:
         condition = (int(door.required | door.forbidden), int(door.required))
-        groups.setdefault(condition, []).append(door)
+        if any(step.protocol is Protocol.TCP for step in door.steps):
+            groups.setdefault(condition, []).append(door)
     if len(groups) > MOST_FLAG_CONDITIONS:
         groups = {(0, 0): doors}
     return {condition: _ports(group, Protocol.TCP) for condition, group in groups.items()}
@@ -208,27 +210,22 @@ def _ports(doors: Iterable[Door], protocol: Protocol) -> list[int]:
     return sorted({s.port for door in doors for s in door.steps if s.protocol is protocol})
 
 
-def _boundaries(ports: list[int], most_ranges: int) -> list[int]:
-    """Where ``ports`` begin and end, in turn, as at most that many ranges: narrow gaps are bridged."""
-    if not ports:
-        return []
+def _ranges(ports: list[int], most: int) -> list[tuple[int, int]]:
+    """(lowest, highest) of each of at most ``most`` ranges with all ``ports`` in them.
+
+    ``ports`` are sorted. The narrowest gaps between them are bridged.
+    """
     gaps = sorted(range(1, len(ports)), key=lambda i: ports[i - 1] - ports[i])
-    kept = {i for i in gaps[: most_ranges - 1] if ports[i] - ports[i - 1] > 1}
-    boundaries = [ports[0]]
-    for index, (low, high) in enumerate(pairwise(ports), start=1):
-        if index in kept:
-            boundaries += [low + 1, high]
-    return [*boundaries, ports[-1] + 1]
+    ends = sorted(i for i in gaps[: most - 1] if ports[i] - ports[i - 1] > 1)
+    return [(ports[i], ports[j - 1]) for i, j in pairwise([0, *ends, len(ports)]) if i < j]
 
 
-def _search(code: _Program, boundaries: list[int], miss: str, first: int = 0) -> None:
-    """A binary search for A: behind an odd number of ``boundaries`` it is inside a range."""
-    if not boundaries:
-        code.jump("accept" if first % 2 else miss)
-        return
-    middle = len(boundaries) // 2
-    right = code.fresh_label() + " right"
-    code.jump_if(_IF_AT_LEAST, boundaries[middle], right)
-    _search(code, boundaries[:middle], miss, first)
-    code.label(right)
-    _search(code, boundaries[middle + 1 :], miss, first + middle + 1)
+def _search(code: _Program, ranges: list[tuple[int, int]], miss: str) -> None:
+    """Accept if A is in one of ``ranges``."""
+    for position, (low, high) in enumerate(ranges):
+        to_accept = 2 * (len(ranges) - position) - 1
+        code.branch(_IF_AT_LEAST, low, false=1)
+        code.branch(_IF_ABOVE, high, false=to_accept)
+    code.jump(miss)
+    if ranges:
+        code.add(_RETURN, SNAP_LENGTH)

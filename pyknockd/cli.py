@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from pyknockd import __version__
 from pyknockd.daemon import SIGNALS, Daemon, World
 from pyknockd.detach import AlreadyRunning, PidFile, PidFileError, detach
+from pyknockd.firewall import Firewall
 from pyknockd.journal import Journal
 from pyknockd.load import ConfigError, load
 from pyknockd.log import Log, LogError
 from pyknockd.model import AUTO_INTERFACE, Config
 from pyknockd.report import Report
+from pyknockd.runner import templates
 from pyknockd.signals import Signals
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> int:
     config = _read(options, show=True)
     if options.check:
-        return 0
+        return _check(options, config)
     launch = detach() if options.daemon else None
     # As early as can be: whoever stops a daemon that is just starting stops it in good order.
     signals = Signals(SIGNALS)
@@ -117,6 +119,14 @@ def _serve(options: argparse.Namespace) -> int:
             launch.succeeded()
         daemon.run()
         daemon.stop()
+    return 0
+
+
+def _check(options: argparse.Namespace, config: Config) -> int:
+    """As root also: which doors would open nothing, the firewall being as it is."""
+    if os.geteuid() == 0:
+        for line in Firewall().check(templates(config.doors)):
+            print(f"{options.config}: warning: {line}", file=sys.stderr)
     return 0
 
 

@@ -69,6 +69,7 @@ class Daemon:
     def run(self) -> None:
         """The loop. Returns after SIGTERM or SIGINT."""
         self._report.most_first_lines = self._config.extras.limits.log_lines
+        self._runner.prepare(self._config.doors)
         self._runner.recover(monotonic())
         self._notify.ready()
         while not self._stopping:
@@ -206,6 +207,7 @@ class Daemon:
         self._config = config
         self._machine = Machine(config.doors, limits.attempts)
         self._runner.change_limits(limits)
+        self._runner.prepare(config.doors)
         self._report.most_first_lines = limits.log_lines
         self._world.ears.listen(config.doors)
 

@@ -162,17 +162,17 @@ class Machine:
         if now < self._quiet_until:
             return []
         over: list[_Attempt] = []
+        self._quiet_until = _NEVER
         for queue in self._by_timeout.values():
             for attempt in queue:
                 if attempt.deadline > now:
+                    self._quiet_until = min(self._quiet_until, attempt.deadline)
                     break
                 over.append(attempt)
         for attempt in over:
             self._end(attempt)
             if not attempt.source.attempts:
                 self._rest(attempt.source, now)
-        deadline = self.next_deadline()
-        self._quiet_until = _NEVER if deadline is None else deadline
         over.sort(key=lambda attempt: attempt.deadline)
         return [_event(EventKind.TIMED_OUT, attempt) for attempt in over]
 

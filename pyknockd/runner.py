@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pyknockd import firewall
+from collections.abc import Iterable
+
 from pyknockd.commands import CommandError, Commands, Ended
-from pyknockd.firewall import Outcome
+from pyknockd.firewall import Firewall, Outcome, is_iptables
 from pyknockd.journal import Journal, Record
 from pyknockd.model import Action, ActionKind, Command, Door, Limits
 from pyknockd.report import Report
@@ -24,14 +25,23 @@ class Runner:
         self._report = report
         self._journal = journal
         self._limits = limits
+        self._firewall = Firewall()
         self._schedule = Schedule(limits.commands)
         self._commands = Commands()
         # Actions that wait for iptables' lock, and their words.
         self._locked_out: dict[Action, list[str]] = {}
-        # Actions whose rule is being looked for, and the words to run if it is there.
+        # Actions whose rule is being looked for, and the words to run once that is known.
         self._checked: dict[Action, list[str]] = {}
         # Closings to come.
         self._closings: set[Action] = set()
+
+    def prepare(self, doors: Iterable[Door]) -> None:
+        """Find out how each command will be run, and load what that takes."""
+        for line in self._firewall.prepare(templates(doors)):
+            if line.startswith("warning: "):
+                self._report.say(line)
+            else:
+                self._report.log.show(f"firewall: {line}")
 
     def recover(self, now: float) -> None:
         """Take over the doors that were left open, each to be closed when its time comes."""
@@ -118,7 +128,7 @@ class Runner:
     def _run(self, action: Action, now: float) -> None:
         command = _command(action)
         words = split(command)
-        if action.recovered and words is not None and firewall.is_iptables(words):
+        if action.recovered and words is not None and is_iptables(words):
             check = _check_words(words)
             if check is not None and action not in self._checked:
                 self._checked[action] = words
@@ -129,7 +139,7 @@ class Runner:
             self._start(action, [SHELL, "-c", command], now)
         elif not words:
             self._ended(action, 0, now)
-        elif firewall.is_iptables(words):
+        elif is_iptables(words):
             self._change_firewall(action, words, now)
         else:
             self._start(action, [SHELL, "-c", command], now)
@@ -142,13 +152,18 @@ class Runner:
         self._report.say(f"{action.door.name}: running command: {command}", own_line_feed=True)
 
     def _change_firewall(self, action: Action, words: list[str], now: float) -> None:
-        applied = firewall.apply(words)
+        applied = self._firewall.apply(words)
         if applied.reason:
             self._report.log.debug(f"{action.door.name}: not in process: {applied.reason}")
+        if applied.warning:
+            self._report.say(f"{action.door.name}: {applied.warning}")
         if applied.outcome is Outcome.DONE:
-            self._ended(action, 0, now)
+            self._ended(action, 0, now, already=applied.already)
         elif applied.outcome is Outcome.BUSY:
             self._locked_out[action] = words
+        elif applied.check and action.kind is ActionKind.OPEN:
+            self._checked[action] = words
+            self._start(action, list(applied.check), now)
         else:
             self._start(action, words, now)
 
@@ -165,6 +180,10 @@ class Runner:
         words = self._checked.pop(action, None)
         if words is None:
             self._ended(action, ended.status, now)
+        elif action.kind is ActionKind.OPEN and ended.status == 0:
+            self._ended(action, 0, now, already=True)
+        elif action.kind is ActionKind.OPEN:
+            self._start(action, words, now)
         elif ended.status == _NO_SUCH_RULE:
             self._forget(action)
         else:
@@ -178,7 +197,8 @@ class Runner:
         self._journal.closed(action.number, None)
         self._schedule.done(action)
 
-    def _ended(self, action: Action, status: int, now: float) -> None:
+    def _ended(self, action: Action, status: int, now: float, *, already: bool = False) -> None:
+        """``already``: the rule was there, so the closing that is to come is put off."""
         door, source = action.door, action.source
         if status:
             self._complain(f"{door.name}: command returned non-zero status code ({status})")
@@ -188,10 +208,19 @@ class Runner:
             return
         self._journal.opened(action.number, status)
         self._journal.trim(self._limits.history_rows, self._limits.history_days)
+        if already:
+            self._put_off(action)
         if door.closing.is_there(source):
             template = door.closing.for_source(source)
             closing = Action(ActionKind.CLOSE, door, source, template, action.number)
             self._close_later(closing, now + door.open_for)
+
+    def _put_off(self, action: Action) -> None:
+        """Never mind the closings that are to come for the same rule: one closing will do."""
+        for closing in [c for c in self._closings if _same_rule(c, action)]:
+            self._schedule.cancel(closing)
+            self._closings.discard(closing)
+            self._journal.closed(closing.number, None)
 
     def _close_later(self, closing: Action, at: float) -> None:
         self._closings.add(closing)
@@ -208,6 +237,16 @@ def _record(door: Door, source: str) -> Record:
         closing = expand(door.closing.for_source(source), source)
     opening = expand(door.opening.for_source(source), source)
     return Record(door.name, source, opening, closing, door.open_for)
+
+
+def _same_rule(one: Action, other: Action) -> bool:
+    return one.source == other.source and one.door.name == other.door.name
+
+
+def templates(doors: Iterable[Door]) -> list[str]:
+    """Every command of these doors, before an address is filled in."""
+    commands = [command for door in doors for command in (door.opening, door.closing)]
+    return [text for command in commands for text in (command.v4, command.v6) if text]
 
 
 def _check_words(words: list[str]) -> list[str] | None:

@@ -8,7 +8,6 @@ together, and a rule with a condition that cannot be told hides nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
 from dataclasses import dataclass
 
 from pyknockd.condition import Condition, Meaning, meaning_of, rule_of
@@ -99,16 +98,16 @@ def _within(
 
 
 def _network_holds(outer: Condition, inner: Condition) -> bool:
-    inside = bytes(a & b for a, b in zip(inner.value, outer.more, strict=True))
-    return inside == outer.value and _bits(outer.more) <= _bits(inner.more)
+    known = bytes(a & b for a, b in zip(outer.more, inner.more, strict=True))
+    return known == outer.more and _networks_meet(outer, inner)
 
 
 def _networks_meet(one: Condition, other: Condition) -> bool:
-    return _network_holds(one, other) or _network_holds(other, one)
-
-
-def _bits(mask: bytes) -> int:
-    return sum(byte.bit_count() for byte in mask)
+    """Whether they agree in each bit that both have."""
+    masks = zip(one.more, other.more, strict=True)
+    common = int.from_bytes(bytes(a & b for a, b in masks), "big")
+    values = (int.from_bytes(condition.value, "big") for condition in (one, other))
+    return len({value & common for value in values}) == 1
 
 
 def _ports_hold(outer: Condition, inner: Condition) -> bool:

@@ -42,6 +42,11 @@ _BASICS = frozenset(
     ("--protocol", "--source", "--destination", "--in-interface", "--out-interface")
 )
 
+# Chains whose packets have no such interface: iptables refuses the condition there.
+_WITHOUT = {
+    "in-interface": ("OUTPUT", "POSTROUTING"),
+    "out-interface": ("INPUT", "PREROUTING"),
+}
 _SHORT = {
     long.removeprefix("--"): short for short, long in _LONG.items() if not short.startswith("--")
 }
@@ -88,6 +93,8 @@ class _Reader:
             name, attached, value = word.partition("=")
         else:
             name, attached, value = word[:2], "", word[2:]
+        if value and _LONG.get(name, name) in _BASICS:
+            raise _Unknown  # iptables takes the whole word for the value
         if value:
             self._words.append(value)
         elif attached:
@@ -136,6 +143,8 @@ class _Draft:
             raise _Unknown
         by_number = self.operation is Operation.DELETE and self.position
         if by_number and (self.basics or self.matches or self.target):
+            raise _Unknown
+        if any(self.chain in _WITHOUT.get(name, ()) for name in self.basics):
             raise _Unknown
         target = Extension(self.target, tuple(self.target_options)) if self.target else None
         matches = tuple(Extension(name, tuple(options)) for name, options in self.matches)

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyknockd.bpf import program
+from pyknockd.commands import CommandError
 from pyknockd.frame import Link, knock_of
 from pyknockd.machine import Machine
 from pyknockd.model import Door, Flags, Protocol, Step
+from tests.lab import Lab
 from tests.test_frame import (
     DESTINATION,
     HOP_BY_HOP,
@@ -38,6 +40,9 @@ class Kernel:
     def __init__(self, code: bytes) -> None:
         self._left, self._right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._right.setblocking(False)
+        self.attach(code)
+
+    def attach(self, code: bytes) -> None:
         buffer = ctypes.create_string_buffer(code, len(code))
         filter_program = pack("HL", len(code) // 8, ctypes.addressof(buffer))
         self._right.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filter_program)
@@ -131,6 +136,25 @@ def test_the_kernel_takes_the_filter_of_five_hundred_doors_on_fifty_addresses() 
             else:
                 assert kernel.passes(ethernet(ipv4(udp(step.port), 17)))
     kernel.close()
+
+
+def test_two_of_the_largest_filters_fit_into_what_a_socket_may_hold(hosts: Lab) -> None:
+    """Both are there while one replaces the other; 10 KiB is the limit of a 32-bit kernel's."""
+    try:
+        hosts.server.run("sh", "-c", "echo 10240 > /proc/sys/net/core/optmem_max")
+    except CommandError:
+        pytest.skip("before Linux 6.8 this limit is the whole machine's")
+    flags = [Flags.SYN, Flags.FIN, Flags.ACK, Flags.RST]
+    doors = [
+        Door("d", tuple(Step(n * 13 + i, UDP if i % 9 else TCP) for i in (0, 1)), required=flag)
+        for n in range(2000)
+        for flag in flags
+    ]
+    own = [f"192.0.2.{n}" for n in range(32)] + [f"2001:db8::{n:x}:f000:0" for n in range(32)]
+    with hosts.server.inside():
+        kernel = Kernel(program(doors, own, Link.ETHERNET))
+        kernel.attach(program(doors, own, Link.ETHERNET))
+        kernel.close()
 
 
 STEPS = st.builds(Step, st.integers(0, 12).map(lambda n: n * 5000), st.sampled_from(list(Protocol)))

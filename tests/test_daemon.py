@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ import pytest
 from tests.lab import CLIENT_4, CLIENT_6, INTERFACE, SERVER_4, SERVER_6, Lab, until
 from tests.realknockd import debian_knockd
 
+_numbers = itertools.count(1)
 CLIENT = (sys.executable, "-m", "pyknockd.client")
 KINDS = ["iptables-nft", "iptables-legacy"]
 
@@ -63,7 +65,7 @@ def test_a_knock_opens_the_port_and_the_reverse_knock_closes_it(
         assert not hosts.reaches(22, host)
     assert daemon.stop() == 0
     source = CLIENT_6 if ":" in host else CLIENT_4
-    assert daemon.lines() == [
+    assert [line for line in daemon.lines() if not line.startswith("firewall: ")] == [
         f"starting up, listening on {INTERFACE}",
         *(f"{source}: openSSH: Stage {stage}" for stage in (1, 2, 3)),
         f"{source}: openSSH: OPEN SESAME",
@@ -126,6 +128,15 @@ def syn(source: str, port: int, number: int) -> bytes:
     addresses = socket.inet_aton(source) + socket.inet_aton(SERVER_4)
     words = b"".join(value.to_bytes(2, "big") for value in head) + addresses
     return words + b"".join(v.to_bytes(4 if i in (2, 3) else 2, "big") for i, v in enumerate(tcp))
+
+
+def knock_as(hosts: Lab, source: str, *ports: int) -> None:
+    """Knock as a host that is not there."""
+    with hosts.client.inside():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    with raw:
+        for port in ports:
+            raw.sendto(syn(source, port, next(_numbers)), (SERVER_4, 0))
 
 
 def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab) -> None:
@@ -243,11 +254,11 @@ def test_a_held_firewall_lock_delays_the_rule_and_not_the_daemon(hosts: Lab) -> 
     until(lambda: hosts.rules("iptables-legacy"), "python-iptables is loaded")
     with open("/run/xtables.lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        hosts.knock(7000, 8000, 9000)
+        knock_as(hosts, "10.77.0.50", 7000, 8000, 9000)
         daemon.wait_for("running command", times=2)
         hosts.knock(6000)
         daemon.wait_for("other: OPEN SESAME")
-    until(lambda: len(hosts.rules("iptables-legacy")) == 2, "the second rule")
+    until(lambda: len(hosts.rules("iptables-legacy")) == 2, "the second source's rule")
 
 
 def test_stopping_closes_the_timed_doors_if_it_is_told_to(hosts: Lab, tmp_path: Path) -> None:
@@ -257,6 +268,42 @@ def test_stopping_closes_the_timed_doors_if_it_is_told_to(hosts: Lab, tmp_path: 
     until(lambda: hosts.rules("iptables-nft"), "the rule is there")
     assert daemon.stop() == 0
     assert hosts.rules("iptables-nft") == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_door_that_is_open_already_gets_more_time_and_no_second_rule(
+    hosts: Lab, kind: str
+) -> None:
+    daemon = hosts.start(ssh(kind, timed=2))
+    hosts.knock(7000, 8000, 9000)
+    until(lambda: hosts.rules(kind), "the rule is there")
+    began = time.monotonic()
+    for times in (2, 3):
+        time.sleep(0.8)
+        hosts.knock(7000, 8000, 9000)
+        daemon.wait_for("running command", times=times)
+        assert len(hosts.rules(kind)) == 1
+    daemon.wait_for("command timeout")
+    until(lambda: not hosts.rules(kind), "one closing closes it")
+    assert time.monotonic() - began > 3.2
+    assert daemon.text().count("command timeout") == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rule_that_opens_nothing_is_told(hosts: Lab, kind: str) -> None:
+    hosts.server.run(kind, "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "DROP")
+    text = door(f"{kind} -A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT")
+    daemon = hosts.start(text)
+    hosts.knock(7000)
+    daemon.wait_for("opens nothing")
+    (line,) = [line for line in daemon.lines() if "opens nothing" in line]
+    assert "ACCEPT" in line
+    assert "-A INPUT -p tcp -m tcp --dport 22 -j DROP" in line
+    checked = hosts.spawn(
+        [sys.executable, "-m", "pyknockd", "--check", "-c", str(hosts.config(text))]
+    )
+    assert checked.process.wait(10) == 0
+    assert "opens nothing" in checked.text()
 
 
 def test_int_ends_it_with_status_0(hosts: Lab) -> None:
@@ -342,8 +389,8 @@ def test_nothing_is_left_behind(hosts: Lab) -> None:
     hosts.knock(7000, 8000, 9000)
     until(lambda: "command timeout" in daemon.text(), "the first door is closed")
     open_before = sorted(os.readlink(path) for path in descriptors.iterdir())
-    for _ in range(5):
-        hosts.knock(7000, 8000, 9000)
+    for number in range(5):
+        knock_as(hosts, f"10.77.0.{100 + number}", 7000, 8000, 9000)
     daemon.wait_for("command timeout", times=6)
     until(lambda: not hosts.rules("iptables-legacy"), "no rule is left")
     assert sorted(os.readlink(path) for path in descriptors.iterdir()) == open_before

@@ -37,8 +37,8 @@ SSH = Rule(
         "-A INPUT -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT",
         "-A INPUT -s 192.0.2.1 -p tcp -m tcp --dport 22 -j ACCEPT",
         "--append INPUT --source 192.0.2.1 --protocol tcp --dport 22 --jump ACCEPT",
-        "--append=INPUT --src=192.0.2.1 --protocol=tcp --dport=22 --jump=ACCEPT",
-        "-AINPUT -s192.0.2.1 -ptcp --dport 22 -jACCEPT",
+        "--append=INPUT --src 192.0.2.1 --protocol tcp --dport=22 --jump=ACCEPT",
+        "-AINPUT -s 192.0.2.1 -p tcp --dport 22 -jACCEPT",
         "-w 5 -t filter -A INPUT -s 192.0.2.1 -p TCP --dport 22 -j ACCEPT",
         "--wait -A INPUT -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT",
         "-j ACCEPT -s 192.0.2.1 -p tcp --dport 22 -A INPUT",
@@ -106,6 +106,11 @@ def test_negation_belongs_to_the_option_behind_it() -> None:
         "-A INPUT -j",
         "-A INPUT ! -j ACCEPT",
         "-A INPUT --src= -j ACCEPT",
+        # iptables takes the whole word for the value: unknown protocol "-ptcp".
+        "-A INPUT -ptcp --dport 22 -j ACCEPT",
+        "-A INPUT --src=192.0.2.1 -j ACCEPT",
+        "-A INPUT -o eth0 -j ACCEPT",
+        "-A OUTPUT -i eth0 -j ACCEPT",
     ],
 )
 def test_what_is_not_understood_completely_is_left_to_iptables(command: str) -> None:

@@ -24,9 +24,9 @@ from pyknockd.shadow import View
 
 _STANDARD_TARGETS = ("ACCEPT", "DROP", "RETURN")
 _KNOWN_TARGETS = (*_STANDARD_TARGETS, "REJECT", "LOG")
-_KNOWN_MATCHES = frozenset(
-    ("tcp", "udp", "multiport", "conntrack", "state", "comment", "limit", "mark", "iprange", "mac")
-    + ("addrtype",)
+_KNOWN_MATCHES = (
+    *("tcp", "udp", "multiport", "conntrack", "state", "comment", "limit", "mark", "iprange"),
+    *("mac", "addrtype"),
 )
 _ATTRIBUTES = {
     "protocol": "protocol",
@@ -34,10 +34,6 @@ _ATTRIBUTES = {
     "destination": "dst",
     "in-interface": "in_interface",
     "out-interface": "out_interface",
-}
-_NO_INTERFACE = {
-    "in-interface": ("OUTPUT", "POSTROUTING"),
-    "out-interface": ("INPUT", "PREROUTING"),
 }
 _ESCAPED = frozenset("\"'\\$`")
 
@@ -195,7 +191,7 @@ def _entry(iptc: Any, rule: Rule, family: Family, table: Any) -> Any:
     kind.tables = property(lambda _: [table])
     entry = kind()
     for option in rule.basics:
-        _check(option, rule.chain, family)
+        _check(option, family)
         value = option.values[0]
         if option.name in ("source", "destination"):
             # iptables clears the bits behind the mask; python-iptables does not always.
@@ -219,15 +215,13 @@ def _entry(iptc: Any, rule: Rule, family: Family, table: Any) -> Any:
     return entry
 
 
-def _check(option: Option, chain: str, family: Family) -> None:
-    """Raise LegacyError for what iptables would refuse or python-iptables get wrong."""
+def _check(option: Option, family: Family) -> None:
+    """Raise LegacyError for what python-iptables gets wrong."""
     if family is Family.IPV6 and option.name.endswith("-interface"):
         # Its mask has 0x01 where 0xff belongs: such a rule would fit other interfaces as well.
         raise LegacyError("python-iptables cannot express an interface over IPv6")
     if family is Family.IPV6 and option.negated and option.name == "protocol":
         raise LegacyError("python-iptables cannot express a negated protocol over IPv6")
-    if chain in _NO_INTERFACE.get(option.name, ()):
-        raise LegacyError(f"{chain} has no {option.name}")
 
 
 def _set_options(extension: Any, wanted: Extension) -> None:

@@ -88,6 +88,11 @@ class Reader:
                 continue
         raise NetlinkError("netlink: the rules are being changed all the time")
 
+    def has_rules(self) -> bool:
+        """Whether there is any rule, in a table of whatever family."""
+        answer = list(self._ask(_GET_RULE, 0, b"", _DUMP))
+        return any(message.kind == _NEW_RULE for message in answer)
+
     def users(self, family: int, table: str, chain: str) -> int | None:
         """How many rules there are in a chain and leading to it; None for a chain of the kernel's.
 

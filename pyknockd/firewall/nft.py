@@ -34,20 +34,39 @@ class _Place:
 
 
 class Nft:
-    """A handle of libnftables and one of netlink, and the chains that have been read."""
+    """A netlink socket, the chains that have been read through it, and libnftables if it is needed."""
 
     def __init__(self) -> None:
         """Raises NftError."""
-        self._library = _library()
         try:
             self._reader = Reader()
         except NetlinkError as error:
             raise NftError(str(error)) from error
         self._chains: dict[_Place, list[Entry]] = {}
         self._generation = 0
+        self._library: Any = None
+        self._missing = ""
+
+    def load(self) -> None:
+        """Load libnftables, if that has not been tried. Raises NftError."""
+        if self._library is None and not self._missing:
+            try:
+                self._library = _library()
+            except NftError as error:
+                self._missing = str(error)
+        if self._missing:
+            raise NftError(self._missing)
+
+    def has_rules(self) -> bool:
+        """Whether nf_tables has any rule at all. Raises NftError."""
+        try:
+            return self._reader.has_rules()
+        except NetlinkError as error:
+            raise NftError(str(error)) from error
 
     def apply(self, rule: Rule, family: Family) -> bool:
         """Make one change; False if the rule to be added was there. Raises NftError, nothing changed."""
+        self.load()
         wanted = expressible(rule, family)
         place = _Place(family, rule.table, rule.chain)
         try:

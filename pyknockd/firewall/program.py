@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from os.path import realpath
+from pathlib import Path
 from shutil import which
 
 from pyknockd.commands import CommandError, output
@@ -49,17 +50,21 @@ def is_iptables(words: Sequence[str]) -> bool:
     return bool(words) and _base(words[0]) in _NAMES
 
 
+def family(name: str) -> Family:
+    """The family whose rules the program changes."""
+    return _NAMES[_base(name)]
+
+
 def find(name: str) -> Program:
     """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
-    family = _NAMES[_base(name)]
     path = which(name)
     if path is None:
-        return Program(Kind.UNKNOWN, family, "no such program")
+        return Program(Kind.UNKNOWN, family(name), "no such program")
     behind = _BEHIND.get(_base(realpath(path)))
     if behind is None:
-        return Program(Kind.UNKNOWN, family, f"it leads to {realpath(path)}")
+        return Program(Kind.UNKNOWN, family(name), f"it leads to {realpath(path)}")
     kind = Kind(behind)
-    return Program(kind, family, _too_old(path) if kind is Kind.NF_TABLES else "")
+    return Program(kind, family(name), _too_old(path) if kind is Kind.NF_TABLES else "")
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:
@@ -75,6 +80,18 @@ def check_words(words: Sequence[str]) -> tuple[str, ...]:
     if rest and words[at] in ("-I", "--insert") and rest[0].isdigit():
         del rest[0]
     return (*words[:at], "-C", words[at + 1], *rest)
+
+
+def legacy_rules() -> bool:
+    """Whether the legacy tables, as far as there are any, hold rules. Looking creates none."""
+    for name in ("ip", "ip6"):
+        try:
+            tables = Path(f"/proc/net/{name}_tables_names").read_text()
+            if tables and "\n-A " in output([f"{name}tables-legacy-save"]):
+                return True
+        except (OSError, CommandError):
+            pass
+    return False
 
 
 def _too_old(path: str) -> str:

@@ -1,0 +1,260 @@
+"""What comes of a command is what its program itself makes of it: for both kinds of tables.
+
+Two servers run the same commands, one through ``Firewall``, one by the programs, and their tables
+are compared through iptables-save after every one. ``PYKNOCKD_CONFIGS`` names a directory of
+published configs; of their commands only plain iptables ones are run, and only on those servers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pyknockd.firewall import Firewall, Outcome, is_iptables
+from pyknockd.words import expand, split
+from tests.lab import ROOT, Lab, until
+
+CHAINS = ("guarded", "open", "TCP")
+KINDS = ("nft", "legacy")
+BATCH = 12  # commands between two times that the tables are emptied
+
+
+# --- in a process on the server ---------------------------------------------------------------
+
+
+def serve(through_firewall: bool) -> None:
+    """Run each line's words, and say its status, how it was run, and the tables afterwards."""
+    firewall = Firewall()
+    for line in sys.stdin:
+        words, saves = json.loads(line)
+        how, status, warning = "PROGRAM", 0, ""
+        if through_firewall and is_iptables(words):
+            how, status, warning = _apply(firewall, words)
+        elif words:
+            status = _run(words)
+        said = [subprocess.run(save, capture_output=True, text=True).stdout for save in saves]
+        print(json.dumps([how, status, warning, "".join(said)]), flush=True)
+
+
+def _apply(firewall: Firewall, words: list[str]) -> tuple[str, int, str]:
+    applied = firewall.apply(words)
+    if applied.outcome is Outcome.RUN_THE_PROGRAM:
+        if applied.check and not _run(list(applied.check)):
+            return f"ALREADY: {applied.reason}", 0, applied.warning
+        return f"PROGRAM: {applied.reason}", _run(words), applied.warning
+    return "ALREADY" if applied.already else applied.outcome.name, 0, applied.warning
+
+
+def _run(words: list[str]) -> int:
+    return subprocess.run(words, capture_output=True, check=False).returncode
+
+
+# --- the test's side --------------------------------------------------------------------------
+
+
+@dataclass
+class Answer:
+    """``rules``: iptables-save without counters and comments, of both families."""
+
+    how: str
+    status: int
+    warning: str
+    rules: list[str]
+
+
+class Server:
+    """A host of its own, and a process on it that runs commands."""
+
+    def __init__(self, hosts: Lab, kind: str, *, through_firewall: bool) -> None:
+        self.host = hosts.server if through_firewall else hosts.client
+        self.kind = kind
+        mode = "ours" if through_firewall else "theirs"
+        self._process = subprocess.Popen(
+            [*self.host.prefix, sys.executable, "-m", "tests.test_firewall", mode],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def run(self, words: list[str], *, save: bool = True) -> Answer:
+        """Run ``words`` once nobody holds the lock, which all namespaces share."""
+        answer = until(lambda: self._run_once(words, save), "the lock is free")
+        assert answer is not None
+        return answer
+
+    def _run_once(self, words: list[str], save: bool) -> Answer | None:
+        saves = [[f"{name}-{self.kind}-save"] for name in ("iptables", "ip6tables") if save]
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([words, saves]) + "\n")
+        self._process.stdin.flush()
+        how, status, warning, text = json.loads(self._process.stdout.readline())
+        lines = re.sub(r" ?\[\d+:\d+\]", "", text).splitlines()
+        rules = [line for line in lines if not line.startswith("#")]
+        if how == "BUSY" or (self.kind == "legacy" and status == 4):
+            return None
+        return Answer(how, status, warning, rules)
+
+    def empty(self) -> None:
+        """The chains of ``CHAINS`` and two rules in INPUT and guarded, nothing else."""
+        for name in ("iptables", "ip6tables"):
+            restore = f"{name}-{self.kind}-restore"
+            builtin = ":INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\n"
+            own = "".join(f":{chain} -\n" for chain in CHAINS)
+            rules = "-A INPUT -i lo -j ACCEPT\n-A INPUT -j guarded\n-A guarded -i lo -j RETURN\n"
+            nat = "*nat\n:PREROUTING ACCEPT\n:POSTROUTING ACCEPT\nCOMMIT\n"
+            others = "".join(f"*{t}\n:PREROUTING ACCEPT\nCOMMIT\n" for t in ("mangle", "raw"))
+            text = f"*filter\n{builtin}{own}{rules}COMMIT\n{nat}{others}"
+            script = f"{restore} -w <<'END'\n{text}END\n"
+            subprocess.run([*self.host.prefix, "sh", "-c", script], check=True)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@contextmanager
+def servers(hosts: Lab, kind: str) -> Iterator[tuple[Server, Server]]:
+    ours = Server(hosts, kind, through_firewall=True)
+    theirs = Server(hosts, kind, through_firewall=False)
+    try:
+        yield ours, theirs
+    finally:
+        ours.close()
+        theirs.close()
+
+
+def parts() -> dict[str, list[str]]:
+    text = (Path(__file__).with_name("data") / "rules.txt").read_text()
+    pieces = re.split(r"^=== (.*)\n", text, flags=re.MULTILINE)[1:]
+    return {
+        name: [line for line in lines.rstrip("\n").split("\n") if not line.startswith("#")]
+        for name, lines in zip(pieces[0::2], pieces[1::2], strict=True)
+    }
+
+
+def made_up() -> list[str]:
+    """Every match with some targets and places, each target and place with some matches."""
+    found = parts()
+    places, targets = found["places"], found["targets"]
+    commands = []
+    for number, match in enumerate(found["matches"]):
+        for turn in range(4):
+            place = places[(number + 2 * turn) % len(places)] if turn else "-A INPUT"
+            target = targets[(3 * number + 5 * turn) % len(targets)] if turn else "-j ACCEPT"
+            commands.append(f"iptables {place} {match} {target}".rstrip())
+    commands += [f"iptables {line}" for line in found["whole"]]
+    return commands + [f"ip6tables {line}" for line in found["six"]]
+
+
+def published() -> list[str]:
+    folder = os.environ.get("PYKNOCKD_CONFIGS")
+    if not folder:
+        return []
+    key = re.compile(r"^\s*(?:start_|stop_)?command(?:_6)?\s*=\s*(.*?)\s*$", re.I | re.M)
+    found = []
+    for path in sorted(Path(folder).iterdir()):
+        for command in key.findall(path.read_text("utf-8", "surrogateescape")):
+            words = split(command)
+            if words and words[0].rpartition("/")[2] in ("iptables", "ip6tables"):
+                found.append(command)
+    return found
+
+
+def address(number: int, family: str) -> str:
+    return (
+        f"2001:db8:{number:x}::1"
+        if family == "ip6tables"
+        else f"10.9.{number // 250}.{number % 250 + 1}"
+    )
+
+
+def words_of(command: str, kind: str, number: int) -> list[str]:
+    words = split(command)
+    assert words
+    name = words[0].rpartition("/")[2]
+    words = split(expand(command, address(number, name)))
+    assert words
+    return [f"{name}-{kind}", *words[1:]]
+
+
+def opposite(words: list[str]) -> list[str]:
+    """The deletion of what ``words`` add, or the addition of what they delete."""
+    turned = list(words)
+    for at, word in enumerate(words):
+        if word in ("-A", "-I", "--append", "--insert"):
+            turned[at] = "-D"
+            if at + 2 < len(words) and words[at + 2].isdigit():
+                del turned[at + 2]
+        elif word == "-D" and at + 2 < len(words) and not words[at + 2].isdigit():
+            turned[at] = "-A"
+    return turned
+
+
+def compare(hosts: Lab, kind: str, commands: list[str]) -> Counter[str]:
+    """Run all of them on both servers; what was done how often."""
+    done: Counter[str] = Counter()
+    different: list[str] = []
+    with servers(hosts, kind) as (ours, theirs):
+        for number, command in enumerate(commands):
+            if number % BATCH == 0:
+                ours.empty()
+                theirs.empty()
+            words = words_of(command, kind, number)
+            turned = opposite(words)
+            # A deletion of nothing, an addition, then the deletion of something; or the other way.
+            for each in (words, turned, words) if "-D" in words else (words, turned):
+                mine, other = ours.run(each), theirs.run(each)
+                done[mine.how] += 1
+                if (mine.status, mine.rules) != (other.status, other.rules):
+                    different.append(_difference(each, mine, other))
+    assert not different, "\n".join(different)
+    return done
+
+
+def _difference(words: list[str], ours: Answer, theirs: Answer) -> str:
+    added, missing = set(ours.rules) - set(theirs.rules), set(theirs.rules) - set(ours.rules)
+    status = f"status {ours.status}, not {theirs.status}"
+    return f"{' '.join(words)}: {ours.how}, {status}, +{sorted(added)} -{sorted(missing)}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_made_up_commands_leave_the_table_that_the_program_leaves(
+    hosts: Lab, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = compare(hosts, kind, made_up())
+    with capsys.disabled():
+        _tell(f"{kind}: {len(made_up())} made-up commands", done)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_published_commands_leave_the_table_that_the_program_leaves(
+    hosts: Lab, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not published():
+        pytest.skip("PYKNOCKD_CONFIGS names no directory of published files")
+    done = compare(hosts, kind, published())
+    with capsys.disabled():
+        _tell(f"{kind}: {len(published())} published commands", done)
+
+
+def _tell(what: str, done: Counter[str]) -> None:
+    total, inside = sum(done.values()), done["DONE"] + done["ALREADY"]
+    print(f"\n{what}: {total} runs, other tables or statuses: 0, in process: {inside}")
+    for how, count in done.most_common():
+        print(f"    {count:5} {how}")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1] == "ours")
