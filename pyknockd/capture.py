@@ -59,7 +59,6 @@ class Capture:
         """Raises CaptureError, whose text says what to do about it."""
         self._interface = interface
         self._ipv4_only = ipv4_only
-        self._link = Link.ETHERNET
         self._own: frozenset[str] = frozenset()
         self._doors: Sequence[Door] = ()
         if interface not in interfaces.names():
@@ -69,15 +68,17 @@ class Capture:
             # Type 0 hears nothing: neither a packet before there is a filter, nor that the link is
             # down, which would make scapy give up.
             self._socket = L2ListenSocket(iface=interface, type=0, promisc=False, nofilter=1)
+            self._packets: socket.socket = self._socket.ins
+            self._packets.setblocking(False)
+            self._enlarge_buffer()
+            self._attach(_DROP_ALL)
+            self._packets.bind((interface, _ETH_P_ALL))
         except PermissionError as error:
             raise CaptureError(f"listening on {interface} needs root") from error
         except (OSError, Scapy_Exception) as error:
             raise CaptureError(f"cannot listen on {interface}: {error}") from error
-        self._packets: socket.socket = self._socket.ins
-        self._packets.setblocking(False)
-        self._enlarge_buffer()
-        self._attach(_DROP_ALL)
-        self._bind()
+        hardware = self._packets.getsockname()[3]
+        self._link = Link.ETHERNET if hardware in _WITH_ETHERNET_HEADER else Link.IP
 
     def listen(self, doors: Sequence[Door]) -> None:
         """Listen for these doors' knocks from now on, without a gap. Raises CaptureError."""
@@ -85,8 +86,7 @@ class Capture:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again for the interface and its addresses. Raises CaptureError, OSError."""
-        self._bind()
+        """Look again which addresses the interface has. Raises CaptureError, OSError."""
         self._own = interfaces.addresses(self._interface)
         self._attach(bpf.program(self._doors, self._own, self._link))
 
@@ -141,13 +141,3 @@ class Capture:
             self._packets.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
         except OSError as error:
             raise CaptureError(f"the kernel refuses the packet filter: {error}") from error
-
-    def _bind(self) -> None:
-        """Hear what comes in on the interface; on a new one of its name if that has come instead."""
-        try:
-            self._packets.bind((self._interface, _ETH_P_ALL))
-        except OSError:
-            # It has gone. Should it come back, the daemon is told and asks for a refresh.
-            return
-        hardware = self._packets.getsockname()[3]
-        self._link = Link.ETHERNET if hardware in _WITH_ETHERNET_HEADER else Link.IP

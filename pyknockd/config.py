@@ -56,6 +56,9 @@ def parse(
         if not door.steps:
             draft.line = began
             draft.mistake(_no_steps(door))
+    if not draft.doors:
+        draft.line = 1
+        draft.warn("there is no door in this file: nothing can be opened")
     config = replace(draft.config, doors=tuple(draft.doors))
     return Reading(config, tuple(draft.said), tuple(sorted(draft.remarks, key=lambda r: r.line)))
 

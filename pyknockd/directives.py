@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 
 from pyknockd.ctext import BLANKS, NUMBER, atoi, cut, parse_sequence, sequence_text, upper
+from pyknockd.frame import canonical
 from pyknockd.model import Command, Config, Door, Flags, Remark, Severity, Step
 
 _INTERFACE_BYTES = 31  # what knockd has room for
@@ -91,7 +91,7 @@ def _set_interface(draft: Draft, value: str) -> None:
 def _set_target(draft: Draft, value: str) -> None:
     draft.say_of_door(f"target: {value}")
     try:
-        target = str(ip_address(value))
+        target = canonical(value)
     except ValueError:
         target = value
         draft.warn(f"'{value}' is no address: nobody can knock at this door")
@@ -180,10 +180,13 @@ def _set_flags(draft: Draft, value: str) -> None:
                 f"no TCP flag '{word}'; expected some of {known}, without blanks, ! for not"
             )
             return
+        flag = Flags[name]
+        # Of several words about one flag the last one holds.
+        required, forbidden = required & ~flag, forbidden & ~flag
         if word.startswith("!"):
-            forbidden |= Flags[name]
+            forbidden |= flag
         else:
-            required |= Flags[name]
+            required |= flag
         draft.say(f"tcp flag: {word}")
     draft.change(required=required, forbidden=forbidden)
 

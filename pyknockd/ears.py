@@ -34,7 +34,7 @@ class Ears:
     """Listens on the interfaces named: by name, ``any``, or ``auto``.
 
     ``any`` is every interface there is. ``auto`` is eth0, or without one the interface of the default
-    route. Those that are not there are waited for. ``fileno`` is readable when ``read`` has something to do.
+    route. Those that are not there are waited for. ``fileno`` is readable when ``read`` has work.
     """
 
     def __init__(

@@ -42,6 +42,14 @@ def packed(address: str) -> bytes:
     return inet_pton(AF_INET6 if ":" in address else AF_INET, address)
 
 
+def canonical(address: str) -> str:
+    """``address`` as the addresses of packets are written here. Raises ValueError if it is none."""
+    try:
+        return inet_ntop(AF_INET6 if ":" in address else AF_INET, packed(address))
+    except OSError as error:
+        raise ValueError(f"{address} is no address") from error
+
+
 def knock_of(frame: bytes, link: Link, own: Container[str]) -> Knock | None:
     """The knock in ``frame``, or None: not IP, a later fragment, neither TCP nor UDP, cut short.
 

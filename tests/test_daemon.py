@@ -323,6 +323,20 @@ def test_hup_takes_over_a_changed_file(hosts: Lab) -> None:
     assert daemon.text().count("Stage 1") == 1
 
 
+def test_no_knock_is_lost_while_the_file_is_read_again(hosts: Lab) -> None:
+    config = hosts.config(door("true"))
+    daemon = hosts.start(config)
+    for number in range(300):
+        if number % 10 == 0:
+            extra = f"[more]\nsequence = {9000 + number}\ncommand = true\n"
+            # In one step: a file that is half written would be a file without this door.
+            hosts.config(door("true") + extra).rename(config)
+            daemon.process.send_signal(signal.SIGHUP)
+        knock_as(hosts, f"10.77.{1 + number // 250}.{1 + number % 250}", 7000)
+    daemon.wait_for("d: OPEN SESAME", times=300)
+    assert daemon.text().count("re-reading config file") > 5
+
+
 def test_hup_with_a_mistake_in_the_file_keeps_the_old_doors(hosts: Lab) -> None:
     config = hosts.config(door("true"))
     daemon = hosts.start(config)
@@ -387,7 +401,8 @@ def test_nothing_is_left_behind(hosts: Lab) -> None:
     daemon = hosts.start(ssh("iptables-legacy", timed=1))
     descriptors = Path(f"/proc/{daemon.process.pid}/fd")
     hosts.knock(7000, 8000, 9000)
-    until(lambda: "command timeout" in daemon.text(), "the first door is closed")
+    daemon.wait_for("command timeout")
+    until(lambda: not hosts.rules("iptables-legacy"), "the first door is closed")
     open_before = sorted(os.readlink(path) for path in descriptors.iterdir())
     for number in range(5):
         knock_as(hosts, f"10.77.0.{100 + number}", 7000, 8000, 9000)

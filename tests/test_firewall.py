@@ -64,7 +64,7 @@ def _run(words: list[str]) -> int:
 
 @dataclass
 class Answer:
-    """``rules``: iptables-save without counters and comments, of both families."""
+    """``rules``: iptables-save of the program's family, without counters and comments."""
 
     how: str
     status: int
@@ -94,7 +94,7 @@ class Server:
         return answer
 
     def _run_once(self, words: list[str], save: bool) -> Answer | None:
-        saves = [[f"{name}-{self.kind}-save"] for name in ("iptables", "ip6tables") if save]
+        saves = [[f"{words[0]}-save"]] if save else []
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([words, saves]) + "\n")
@@ -247,6 +247,82 @@ def test_published_commands_leave_the_table_that_the_program_leaves(
     done = compare(hosts, kind, published())
     with capsys.disabled():
         _tell(f"{kind}: {len(published())} published commands", done)
+
+
+WARNED = [
+    "-A INPUT -s %IP% -p tcp --dport 22 -j ACCEPT",
+    "-A INPUT -s %IP% -p tcp --dport ssh -m comment --comment knock -j ACCEPT",
+    "-I INPUT 4 -s %IP% -p tcp --dport 22 -m conntrack --ctstate NEW -j ACCEPT",
+    "-A open -s %IP% -j ACCEPT",
+]
+NOT_WARNED = [
+    "-I INPUT -s %IP% -p tcp --dport 22 -j ACCEPT",
+    "-I INPUT 3 -s %IP% -p tcp --dport 22 -j ACCEPT",
+    "-A INPUT -s %IP% -j ACCEPT",
+    "-A INPUT -s %IP% -p udp --dport 22 -j ACCEPT",
+    "-A guarded -s %IP% -p tcp --dport 22 -j ACCEPT",
+    "-D INPUT -s %IP% -p tcp --dport 22 -j ACCEPT",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_a_rule_that_opens_nothing_is_told(hosts: Lab, kind: str, program: str) -> None:
+    hiding = f"{program}-{kind} -A INPUT -p tcp --dport 22 -j DROP".split()
+    with servers(hosts, kind) as (ours, theirs):
+        ours.empty()
+        ours.run(hiding, save=False)
+        for number, line in enumerate([*WARNED, *NOT_WARNED]):
+            words = words_of(f"{program} {line}", kind, number)
+            for each in (words, words):  # the second time it is there already
+                answer = ours.run(each, save=False)
+                if line in NOT_WARNED or answer.how.startswith("ALREADY"):
+                    continue
+                reason = "opens nothing: it stands behind -A INPUT -p tcp -m tcp --dport 22 -j DROP"
+                if " open " in line:
+                    reason = "opens nothing: no rule leads to the chain open"
+                assert answer.warning.endswith(reason), (each, answer)
+            if line in NOT_WARNED:
+                assert answer.warning == "", (each, answer)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_will_open_nothing_is_found_without_changing_anything(hosts: Lab, kind: str) -> None:
+    with servers(hosts, kind) as (ours, _):
+        ours.empty()
+        ours.run(f"iptables-{kind} -A INPUT -p tcp --dport 22 -j DROP".split())
+        before = hosts.server.run(f"iptables-{kind}-save")
+        with hosts.server.inside():
+            found = Firewall().check(f"iptables-{kind} {line}" for line in [*WARNED, *NOT_WARNED])
+        assert len(found) == len(WARNED), found
+        assert re.sub("#.*", "", hosts.server.run(f"iptables-{kind}-save")) == re.sub(
+            "#.*", "", before
+        )
+
+
+def test_each_command_is_said_to_go_its_way(hosts: Lab) -> None:
+    templates = [
+        "iptables-legacy -A INPUT -s %IP% -j ACCEPT",
+        "iptables-nft -A INPUT -s %IP% -j ACCEPT",
+        "iptables-nft -A INPUT -s %IP% -m state --state NEW -j ACCEPT",
+        "iptables-nft -F",
+        "/nowhere/iptables -A INPUT -s %IP% -j ACCEPT",
+        "ufw allow from %IP%",
+        "iptables-nft -A INPUT -s %IP% -j ACCEPT; true",
+    ]
+    hosts.server.run("iptables-nft", "-A", "FORWARD", "-j", "ACCEPT")
+    with hosts.server.inside():
+        firewall = Firewall()
+        said = firewall.prepare(templates)
+        assert said == [
+            f"{templates[0]}: legacy, in process",
+            f"{templates[1]}: nf_tables, in process",
+            f"{templates[2]}: nf_tables, by the program: no form for it that is certain",
+            f"{templates[3]}: nf_tables, by the program: it is not understood completely",
+            f"{templates[4]}: unknown, by the program: no such program",
+        ]
+        hosts.server.run("iptables-legacy", "-A", "FORWARD", "-j", "ACCEPT")
+        assert firewall.prepare(templates)[-1].startswith("warning: there are rules in the legacy")
 
 
 def _tell(what: str, done: Counter[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.frame import Link, knock_of
+from pyknockd.frame import Link, canonical, knock_of
 from pyknockd.model import Flags, Knock, Protocol
 
 OWN = frozenset(("192.0.2.1", "2001:db8::1"))
@@ -64,6 +64,26 @@ DESTINATION = bytes((6, 0)) + bytes(6)
 )
 def test_a_frame_is_read(frame: bytes, knock: Knock) -> None:
     assert knock_of(frame, Link.ETHERNET, OWN) == knock
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("::FFFF:192.0.2.1", "::ffff:192.0.2.1"),
+    ],
+)
+def test_an_address_has_one_text(text: str, expected: str) -> None:
+    assert canonical(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "localhost", "192.0.2", "1.2.3.4 or 5.6.7.8", "fe80::1%eth0", "\0"]
+)
+def test_what_is_no_address_has_none(text: str) -> None:
+    with pytest.raises(ValueError, match="no address|null"):
+        canonical(text)
 
 
 def test_without_a_link_header_the_packet_stands_alone() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import random
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +16,20 @@ import pytest
 
 from tests.lab import ROOT, Lab, until
 
+# A full run takes 5,000 and 10,000.
+CHANGES = int(os.environ.get("PYKNOCKD_CHANGES", "400"))
+OPENINGS = int(os.environ.get("PYKNOCKD_OPENINGS", "1000"))
+CRASHES = int(os.environ.get("PYKNOCKD_CRASHES", "10"))
+
 APPLY = """
 import sys
-from pyknockd import firewall, words
+from pyknockd.firewall import Firewall
+from pyknockd.words import split
+firewall = Firewall()
 for line in sys.stdin:
-    applied = firewall.apply(words.split(line.strip()))
-    print(applied.outcome.name, applied.reason, flush=True)
+    applied = firewall.apply(split(line.strip()))
+    already = "ALREADY" if applied.already else applied.outcome.name
+    print(already, applied.reason, flush=True)
 """
 
 
@@ -34,6 +45,10 @@ class InProcess:
             text=True,
             cwd=ROOT,
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def apply(self, command: str) -> str:
         """What comes of it once nobody holds the lock, which all namespaces share."""
@@ -145,6 +160,26 @@ def test_what_is_not_certain_changes_nothing(tables: InProcess, command: str) ->
     assert tables.save() == []
 
 
+def test_a_rule_that_is_there_is_not_added_twice(tables: InProcess) -> None:
+    for command in COMMANDS:
+        tables.flush()
+        assert (command, tables.apply(command)) == (command, "DONE")
+        before = tables.save()
+        assert (command, tables.apply(command)) == (command, "ALREADY")
+        assert tables.save() == before
+        tables.hosts.server.run("sh", "-c", CHECKING.sub(r"-D \1", command))
+        assert (command, tables.apply(command)) == (command, "DONE")
+
+
+def test_a_rule_is_deleted_by_its_number(tables: InProcess) -> None:
+    for number in range(1, 4):
+        tables.apply(f"iptables-legacy -A INPUT -s 192.0.2.{number} -j ACCEPT")
+    assert tables.apply("iptables-legacy -D INPUT 2") == "DONE"
+    assert tables.apply("iptables-legacy -D INPUT 3").split()[0] == "RUN_THE_PROGRAM"
+    left = [f"-A INPUT -s 192.0.2.{number}/32 -j ACCEPT" for number in (1, 3)]
+    assert tables.save() == left
+
+
 def test_no_table_comes_into_being_for_our_sake(tables: InProcess) -> None:
     assert tables.apply(COMMANDS[0]) == "DONE"
     names = Path("/proc/net/ip_tables_names")
@@ -161,11 +196,106 @@ def test_a_held_lock_is_reported_and_not_waited_for(tables: InProcess) -> None:
     assert len(tables.save()) == 2
 
 
-def test_another_programs_changes_are_neither_lost_nor_undone(tables: InProcess) -> None:
-    other = "iptables-legacy -w -R INPUT 1 -s 192.0.2.{} -j DROP"
-    tables.hosts.server.run("iptables-legacy", "-A", "INPUT", "-s", "192.0.2.200", "-j", "DROP")
-    for number in range(60):
-        assert tables.apply(f"iptables-legacy -A INPUT -s 10.0.0.{number} -j ACCEPT") == "DONE"
-        tables.hosts.server.run("sh", "-c", other.format(number))
-        assert tables.apply(f"iptables-legacy -D INPUT -s 10.0.0.{number} -j ACCEPT") == "DONE"
-    assert tables.save() == ["-A INPUT -s 192.0.2.59/32 -j DROP"]
+OTHER = """
+import subprocess, sys, threading
+ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+def run(operation, number):
+    rule = ["-s", f"192.0.{number // 250 % 250}.{number % 250 + 1}", "-j", "DROP"]
+    words = ["iptables-legacy", "-w", operation, "INPUT", *(["1"] if operation == "-R" else []), *rule]
+    return subprocess.run(words, capture_output=True).returncode
+number = refused = lost = 0
+while not ended.is_set():
+    lost += bool(number and run("-C", number))
+    number += 1
+    refused += bool(run("-R", number))
+lost += bool(run("-C", number))
+print(number, refused, lost)
+"""
+
+
+def test_another_programs_changes_are_neither_lost_nor_undone(
+    tables: InProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It replaces the first rule all the while, so that the number of rules stays the same."""
+    tables.hosts.server.run("iptables-legacy", "-A", "INPUT", "-s", "192.0.0.1", "-j", "DROP")
+    words = [*tables.hosts.server.prefix, sys.executable, "-c", OTHER]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        kept = []
+        for number in range(CHANGES // 2):
+            rule = f"-s 10.{number // 250}.{number % 250}.1 -p tcp --dport 22 -j ACCEPT"
+            assert tables.apply(f"iptables-legacy -A INPUT {rule}") == "DONE"
+            if number % 50:
+                assert tables.apply(f"iptables-legacy -D INPUT {rule}") == "DONE"
+            else:
+                kept.append(f"10.{number // 250}.{number % 250}.1/32")
+        said, _ = other.communicate()
+    made, refused, lost = map(int, said.split())
+    with capsys.disabled():
+        print(
+            f"\nlegacy: {CHANGES} changes of ours, {made} of another: refused {refused}, lost {lost}"
+        )
+    assert (refused, lost) == (0, 0)
+    assert made > 10
+    assert [line.split()[3] for line in tables.save()[1:]] == kept
+
+
+def test_a_crash_in_the_middle_leaves_the_table_whole(hosts: Lab) -> None:
+    pytest.importorskip("iptc", reason="needs python-iptables")
+    hosts.server.run("iptables-legacy", "-A", "INPUT", "-s", "192.0.2.1", "-j", "DROP")
+    chance = random.Random(4)
+    loop = APPLY.partition("for line")[0] + ENDLESS
+    for number in range(CRASHES):
+        words = [*hosts.server.prefix, sys.executable, "-c", loop, str(number)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"open\n"
+            time.sleep(chance.uniform(0, 0.02))
+            process.kill()
+        left = hosts.rules("iptables-legacy")
+        assert left[0] == "-A INPUT -s 192.0.2.1/32 -j DROP"
+        assert left[1:] in ([], [f"-A INPUT -s 10.0.0.{number}/32 -j ACCEPT"])
+        hosts.server.run("iptables-legacy", "-w", "-F", "INPUT")
+        hosts.server.run("iptables-legacy", "-A", "INPUT", "-s", "192.0.2.1", "-j", "DROP")
+
+
+ENDLESS = """
+first = True
+while True:
+    for operation in ("-A", "-D"):
+        rule = ["-s", f"10.0.0.{sys.argv[1]}", "-j", "ACCEPT"]
+        while firewall.apply(["iptables-legacy", operation, "INPUT", *rule]).outcome.name != "DONE":
+            pass
+        if first:
+            print("open", flush=True)
+        first = False
+"""
+
+
+def test_opening_and_closing_as_fast_as_it_goes_loses_nothing(
+    tables: InProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No rule is left, no descriptor, and no memory."""
+    process = Path(f"/proc/{tables.pid}")
+
+    def used() -> tuple[int, int]:
+        status = (process / "status").read_text()
+        resident = int(status.partition("VmRSS:")[2].split()[0])
+        return resident, len(list((process / "fd").iterdir()))
+
+    def open_and_close(times: int) -> None:
+        for number in range(times):
+            rule = f"-s 10.0.{number // 250 % 250}.{number % 250} -p tcp --dport 22 -j ACCEPT"
+            assert tables.apply(f"iptables-legacy -I INPUT {rule}") == "DONE"
+            assert tables.apply(f"iptables-legacy -D INPUT {rule}") == "DONE"
+
+    open_and_close(200)
+    before = used()
+    open_and_close(OPENINGS)
+    after = used()
+    with capsys.disabled():
+        growth, descriptors = after[0] - before[0], after[1] - before[1]
+        print(f"\nlegacy, {OPENINGS} openings: {growth} kB, descriptors: {descriptors}")
+    assert after[0] - before[0] < 2048
+    assert after[1] == before[1]
+    assert tables.save() == []

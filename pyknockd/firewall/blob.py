@@ -51,12 +51,13 @@ def read(entry: bytes, target: str, family: Family) -> Meaning:
     plain, at = True, head.size
     while at + _MATCH_HEAD.size <= target_offset:
         size, name, _ = _MATCH_HEAD.unpack_from(entry, at)
+        name = name.partition(b"\0")[0]  # what follows is left from before
         data = entry[at + _MATCH_HEAD.size : at + size]
         try:
-            found |= set(_match(name.rstrip(b"\0"), data))
+            found |= set(_match(name, data))
         except _Unknown:
             complete = False
-        plain = plain and not name.startswith(b"comment\0")
+        plain = plain and name != b"comment"
         at += max(size, _MATCH_HEAD.size)
     verdict = target
     if flags & _GOTO[family]:
@@ -76,7 +77,8 @@ def _interface(what: str, name: bytes, mask: bytes, negated: bool) -> Iterator[C
     if not length:
         return
     exact = name[length - 1] == 0
-    yield Condition(what, negated, name.rstrip(b"\0"), b"" if exact else b"+")
+    name = name[:length]
+    yield Condition(what, negated, name.partition(b"\0")[0], b"" if exact else b"+")
 
 
 def _match(name: bytes, data: bytes) -> Iterator[Condition]:

@@ -91,7 +91,7 @@ def look(rule: Rule, family: Family) -> View | None:
 def _existing_tables(family: Family) -> list[str]:
     name = "ip_tables_names" if family is Family.IPV4 else "ip6_tables_names"
     try:
-        return Path(f"/proc/net/{name}").read_text().split()
+        return Path(f"/proc/thread-self/net/{name}").read_text().split()
     except OSError:
         return []
 

@@ -86,7 +86,7 @@ def legacy_rules() -> bool:
     """Whether the legacy tables, as far as there are any, hold rules. Looking creates none."""
     for name in ("ip", "ip6"):
         try:
-            tables = Path(f"/proc/net/{name}_tables_names").read_text()
+            tables = Path(f"/proc/thread-self/net/{name}_tables_names").read_text()
             if tables and "\n-A " in output([f"{name}tables-legacy-save"]):
                 return True
         except (OSError, CommandError):

@@ -133,6 +133,7 @@ def test_remove_stops_it_and_purge_leaves_nothing(debian: Machine) -> None:
 
 
 def test_an_upgrade_keeps_doors_open_and_closes_them_on_time(debian: Machine) -> None:
+    trees.package(debian.release, "1.0.1")  # takes longer than the door stands open
     debian.install_pyknockd()
     configure(debian, seconds=8)
     debian.output("systemctl start knockd")
@@ -173,7 +174,7 @@ def test_logrotate_rotates_and_the_daemon_goes_on_writing(newest: Machine) -> No
     newest.output("logrotate --force /etc/logrotate.d/knockd")
     assert "starting up" in newest.file("/var/log/knockd.log.1").read_text()
     log = newest.file("/var/log/knockd.log")
-    until(lambda: log.exists() and "re-opening log file" in log.read_text(), "the new log file")
+    until(log.exists, "the new log file")
     opens(newest)
     assert "OPEN SESAME" in log.read_text()
 
