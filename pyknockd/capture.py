@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from struct import Struct, pack
 
 import scapy.data
@@ -19,9 +20,10 @@ from scapy.error import Scapy_Exception
 from pyknockd import bpf, interfaces
 from pyknockd.frame import Link, knock_of
 from pyknockd.model import Door, Knock
+from pyknockd.sieve import Sieve
 
 BUFFER = 8 * 1024 * 1024  # bytes that wait in the kernel; scapy's 64 KiB lose a burst
-BATCH = 256  # knocks a read, so that a flood leaves time for all else
+BATCH = 256  # packets a read, so that a flood leaves time for all else
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _SO_RCVBUFFORCE = 33
@@ -93,21 +95,24 @@ class Capture:
     def fileno(self) -> int:
         return self._packets.fileno()
 
-    def read(self) -> list[Knock]:
-        """The knocks that have come, at most ``BATCH``; empty if none waits."""
-        knocks = []
+    def read(self, sieve: Sieve, now: float) -> Iterator[Knock]:
+        """The knocks of the packets that have come, at most ``BATCH``, as ``sieve`` lets them pass.
+
+        One by one: what the sieve knows of a source is what came of its earlier knocks.
+        """
         for _ in range(BATCH):
             try:
                 frame = self._receive()
             except BlockingIOError:
-                break
+                return
             except OSError:
                 # ENETDOWN, once, when the link goes down; the socket works again when it is up.
                 continue
-            knock = knock_of(frame, self._link, self._own)
-            if knock is not None and not (self._ipv4_only and ":" in knock.source):
-                knocks.append(knock)
-        return knocks
+            for passed, age in sieve.sift(frame, self._link, now):
+                knock = knock_of(passed, self._link, self._own)
+                if knock is None or (self._ipv4_only and ":" in knock.source):
+                    continue
+                yield replace(knock, age=age) if age else knock
 
     def dropped(self) -> int:
         """How many packets the kernel had no room for since the last call."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import selectors
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from pyknockd.model import Config, Door, Event, EventKind, Knock, Step, Timers
 from pyknockd.notify import Notify
 from pyknockd.report import Report
 from pyknockd.runner import Runner
+from pyknockd.sieve import Sieve
 from pyknockd.signals import Signals
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -35,7 +37,7 @@ class Ears(Protocol):
 
     def fileno(self) -> int: ...
     def listen(self, doors: tuple[Door, ...]) -> None: ...
-    def read(self) -> list[Knock]: ...
+    def read(self, sieve: Sieve, now: float) -> Iterable[Knock]: ...
     def dropped(self) -> int: ...
 
 
@@ -56,9 +58,11 @@ class Daemon:
     def __init__(self, world: World, config: Config) -> None:
         self._world = world
         self._report = world.report
-        self._config = config
-        self._machine = Machine(config.doors, config.extras.limits.attempts)
         self._runner = Runner(world.report, world.journal, config.extras.limits)
+        self._config: Config
+        self._machine: Machine
+        self._sieve: Sieve
+        self._guard(config)
         self._notify = Notify()
         self._looked_for_drops = 0.0
         self._stopping = False
@@ -68,7 +72,6 @@ class Daemon:
 
     def run(self) -> None:
         """The loop. Returns after SIGTERM or SIGINT."""
-        self._report.most_first_lines = self._config.extras.limits.log_lines
         self._runner.prepare(self._config.doors)
         self._runner.recover(monotonic())
         self._notify.ready()
@@ -102,8 +105,9 @@ class Daemon:
         if self._world.signals in ready:
             self._obey(self._world.signals.arrived())
         if self._world.ears in ready:
-            for knock in self._world.ears.read():
-                self._take(self._machine.feed(knock, now), now)
+            for knock in self._world.ears.read(self._sieve, now):
+                self._take(self._machine.feed(knock, now - knock.age), now)
+            self._report.leave_out(self._sieve.put_aside(), now)
             self._look_for_drops(now)
         self._take(self._machine.expire(now), now)
         self._runner.work(now)
@@ -203,13 +207,20 @@ class Daemon:
             self._report.say(str(error))
 
     def _take_over(self, config: Config) -> None:
+        self._guard(config)
+        self._runner.change_limits(config.extras.limits)
+        self._runner.prepare(config.doors)
+        self._world.ears.listen(config.doors)
+
+    def _guard(self, config: Config) -> None:
+        """Guard the doors of ``config`` from now on, with no attempt under way."""
         limits = config.extras.limits
         self._config = config
         self._machine = Machine(config.doors, limits.attempts)
-        self._runner.change_limits(limits)
-        self._runner.prepare(config.doors)
+        # Where a first knock may open a door none is put aside.
+        rate = sys.maxsize if self._machine.opens_at_once else limits.log_lines
+        self._sieve = Sieve(self._machine.knows, rate, limits.attempts)
         self._report.most_first_lines = limits.log_lines
-        self._world.ears.listen(config.doors)
 
 
 def _next_or_none(path: str) -> tuple[Step, ...]:

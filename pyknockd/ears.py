@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pyknockd import interfaces
 from pyknockd.capture import Capture, CaptureError
 from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Door, Knock
+from pyknockd.sieve import Sieve
 
 _FIRST_CHOICE = "eth0"  # knockd's default, where there is one
 
@@ -85,8 +86,8 @@ class Ears:
                 self._miss(name, there)
         self._started = True
 
-    def read(self) -> list[Knock]:
-        """The knocks that have come, a batch of each interface that has some.
+    def read(self, sieve: Sieve, now: float) -> Iterator[Knock]:
+        """The knocks that have come, one by one, a batch of each interface that has some.
 
         Heeds what has changed about the interfaces on the way.
         """
@@ -94,12 +95,9 @@ class Ears:
         if self._changes.fileno() in ready:
             self._changes.drain()
             self.refresh()
-        return [
-            knock
-            for ear in self._ears.values()
-            if ear.capture.fileno() in ready
-            for knock in ear.capture.read()
-        ]
+        for ear in list(self._ears.values()):
+            if ear.capture.fileno() in ready:
+                yield from ear.capture.read(sieve, now)
 
     def dropped(self) -> int:
         """How many packets the kernel had no room for since the last call."""

@@ -50,6 +50,29 @@ def canonical(address: str) -> str:
         raise ValueError(f"{address} is no address") from error
 
 
+def source_of(frame: bytes, link: Link) -> bytes | None:
+    """The 4 or 16 bytes of the address that ``frame`` comes from, or None where that takes a look.
+
+    Far cheaper than ``knock_of``: for packets of which nothing else may ever be wanted.
+    """
+    if link is Link.ETHERNET:
+        ethertype = frame[12:14]
+        if ethertype == b"\x08\x00":
+            return frame[26:30]
+        return frame[22:38] if ethertype == b"\x86\xdd" else None
+    version = frame[0] >> 4 if frame else 0
+    if version == 4:
+        return frame[12:16]
+    return frame[8:24] if version == 6 else None
+
+
+def text_of(address: bytes) -> str:
+    """The text of an address of 4 or 16 bytes; the empty text for any other number of them."""
+    if len(address) == 4:
+        return inet_ntop(AF_INET, address)
+    return inet_ntop(AF_INET6, address) if len(address) == 16 else ""
+
+
 def knock_of(frame: bytes, link: Link, own: Container[str]) -> Knock | None:
     """The knock in ``frame``, or None: not IP, a later fragment, neither TCP nor UDP, cut short.
 

@@ -142,6 +142,7 @@ class Machine:
         source = self._sources.get(knock.source)
         if source is None:
             source = self._sources[knock.source] = _Source(knock.source)
+        events += self._overdue(source, now)
         if not source.repeats(knock, now):
             touched = [a for a in source.attempts if a.listener.fits_destination(knock)]
             if touched:
@@ -151,6 +152,15 @@ class Machine:
         if not source.attempts:
             self._rest(source, now)
         return events
+
+    def knows(self, source: str) -> bool:
+        """Whether anything is remembered of this address."""
+        return source in self._sources
+
+    @property
+    def opens_at_once(self) -> bool:
+        """Whether a first knock may open a door."""
+        return any(len(one.door.steps) == 1 for one in self._listeners)
 
     def hearing(self, knock: Knock) -> list[Listener]:
         """Those who listen to ``knock``; without any it has no effect."""
@@ -189,6 +199,13 @@ class Machine:
         """When the next attempt times out, or None."""
         firsts = [next(iter(queue)).deadline for queue in self._by_timeout.values() if queue]
         return min(firsts, default=None)
+
+    def _overdue(self, source: _Source, now: float) -> list[Event]:
+        """What ``expire`` does not see: attempts by knocks older than those that came before them."""
+        over = [attempt for attempt in source.attempts if attempt.deadline <= now]
+        for attempt in over:
+            self._end(attempt)
+        return [_event(EventKind.TIMED_OUT, attempt) for attempt in over]
 
     def _advance(self, attempts: list[_Attempt], knock: Knock) -> list[Event]:
         events: list[Event] = []

@@ -149,6 +149,7 @@ class Knock:
 
     ``local`` says whether ``destination`` is an address of the interface it came in on.
     ``sequence_number`` is TCP's and tells a retransmission from a new connection; 0 for UDP.
+    ``age`` is how many seconds it was put aside before anybody looked at it.
     """
 
     source: str
@@ -159,6 +160,7 @@ class Knock:
     source_port: int = 0
     flags: Flags | int = 0
     sequence_number: int = 0
+    age: float = 0.0
 
 
 class EventKind(Enum):

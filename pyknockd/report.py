@@ -90,6 +90,13 @@ class Report:
         self._names = None
         self.flush(0.0)
 
+    def leave_out(self, count: int, now: float) -> None:
+        """Count ``count`` first knocks of which no line is said."""
+        if count:
+            if now - self._flood.began >= 1:
+                self._end_second(now)
+            self._flood.left_out += count
+
     def _is_too_much(self, now: float) -> bool:
         if now - self._flood.began >= 1:
             self._end_second(now)

@@ -14,6 +14,9 @@ from pyknockd.condition import Condition, Meaning, meaning_of, rule_of
 from pyknockd.rule import Family, Operation, Rule
 from pyknockd.syntax import words
 
+# So many rules of a chain are looked at: more would take too long, and to say nothing is no lie.
+MOST_RULES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -37,6 +40,11 @@ def hidden_by(new: Meaning, earlier: Sequence[Meaning]) -> int | None:
         if final and rule.complete and _covers(rule, new):
             return index
     return None
+
+
+def is_first(rule: Rule) -> bool:
+    """Whether nothing stands before ``rule`` in its chain."""
+    return rule.operation is Operation.INSERT and rule.position <= 1
 
 
 def warning(rule: Rule, family: Family, chain: View) -> str:

@@ -269,7 +269,7 @@ NOT_WARNED = [
 @pytest.mark.parametrize("program", ["iptables", "ip6tables"])
 def test_a_rule_that_opens_nothing_is_told(hosts: Lab, kind: str, program: str) -> None:
     hiding = f"{program}-{kind} -A INPUT -p tcp --dport 22 -j DROP".split()
-    with servers(hosts, kind) as (ours, theirs):
+    with servers(hosts, kind) as (ours, _):
         ours.empty()
         ours.run(hiding, save=False)
         for number, line in enumerate([*WARNED, *NOT_WARNED]):

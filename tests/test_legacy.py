@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pyknockd.firewall import Firewall, Outcome
 from tests.lab import ROOT, Lab, until
 
 # A full run takes 5,000 and 10,000.
@@ -194,6 +195,21 @@ def test_a_held_lock_is_reported_and_not_waited_for(tables: InProcess) -> None:
         assert len(tables.save()) == 1
     assert tables.apply(COMMANDS[1]) == "DONE"
     assert len(tables.save()) == 2
+
+
+def test_without_python_iptables_the_program_is_run(
+    hosts: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a Python without distutils, which python-iptables 1.0 imports."""
+    monkeypatch.setitem(sys.modules, "iptc", None)
+    firewall = Firewall()
+    words = "iptables-legacy -A INPUT -s 192.0.2.1 -j ACCEPT".split()
+    with hosts.server.inside():
+        [said] = firewall.prepare(["iptables-legacy -A INPUT -s %IP% -j ACCEPT"])
+        applied = firewall.apply(words)
+    assert "legacy, by the program: python-iptables cannot be loaded" in said
+    assert applied.outcome is Outcome.RUN_THE_PROGRAM
+    assert applied.check == (words[0], "-C", *words[2:])
 
 
 OTHER = """

@@ -100,7 +100,8 @@ class Tables:
         with self.hosts.server.inside():
             reader = Reader()
         try:
-            return [entry.expressions for entry in reader.rules(family, "filter", "INPUT")]
+            chain = reader.rules(family, "filter", "INPUT")
+            return [entry.expressions for entry in chain.entries()]
         finally:
             reader.close()
 

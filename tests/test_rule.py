@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyknockd.condition import Meaning, meaning_of, rule_of
+from pyknockd.firewall.program import check_words
 from pyknockd.rule import Extension, Family, Operation, Option, Rule, network
 from pyknockd.shadow import View, hidden_by, warning
 from pyknockd.syntax import parse, words
@@ -188,6 +189,26 @@ def test_what_any_words_mean_is_said_in_words_that_mean_it(arguments: list[str])
 def test_an_address_is_read_as_iptables_reads_it(text: str, read: str | None) -> None:
     found = network(text, Family.IPV4)
     assert (found and str(found)) == read
+
+
+@pytest.mark.parametrize(
+    ("command", "looking"),
+    [
+        ("iptables -A INPUT -s 192.0.2.1 -j ACCEPT", "iptables -C INPUT -s 192.0.2.1 -j ACCEPT"),
+        ("iptables -I INPUT 3 -j X --unknown", "iptables -C INPUT -j X --unknown"),
+        ("ip6tables -w -t nat --insert A -j DROP", "ip6tables -w -t nat -C A -j DROP"),
+        ("iptables -j DROP --append INPUT", "iptables -j DROP -C INPUT"),
+        ("iptables -D INPUT -s 192.0.2.1 -j ACCEPT", None),
+        ("iptables -A INPUT -m comment --comment -D -j ACCEPT", None),
+        ("iptables -F", None),
+        ("iptables -A", None),
+        ("iptables -AINPUT -j DROP", None),
+    ],
+)
+def test_what_adds_a_rule_has_a_command_that_looks_for_it(
+    command: str, looking: str | None
+) -> None:
+    assert check_words(command.split()) == tuple(looking.split() if looking else ())
 
 
 def meaning(command: str, family: Family = Family.IPV4) -> Meaning:

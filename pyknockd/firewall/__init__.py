@@ -169,12 +169,3 @@ def _sample(template: str) -> list[str] | None:
     if not words or not is_iptables(words):
         return None
     return split(expand(template, _SAMPLES[program.family(words[0])]))
-
-
-def apply(words: list[str]) -> Applied:
-    """``Firewall.apply`` of one that is kept for the whole process, but adds rules twice."""
-    applied = _shared.apply(words)
-    return Applied(Outcome.RUN_THE_PROGRAM) if applied.already else applied
-
-
-_shared = Firewall()

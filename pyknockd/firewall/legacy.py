@@ -14,13 +14,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pyknockd.condition import Meaning
 from pyknockd.firewall import blob
 from pyknockd.rule import Extension, Family, Operation, Option, Rule, network
-from pyknockd.shadow import View
+from pyknockd.shadow import MOST_RULES, View, is_first
 
 _STANDARD_TARGETS = ("ACCEPT", "DROP", "RETURN")
 _KNOWN_TARGETS = (*_STANDARD_TARGETS, "REJECT", "LOG")
@@ -71,7 +72,7 @@ def apply(rule: Rule, family: Family) -> Change:
 
 
 def look(rule: Rule, family: Family) -> View | None:
-    """The chain that ``rule`` is for; None if there is none. Raises LegacyError."""
+    """What stands before ``rule`` in its chain; None if there is no such chain. Raises LegacyError."""
     if rule.table not in _existing_tables(family):
         return None  # to look into it would create it
     iptc = _iptc()
@@ -83,7 +84,8 @@ def look(rule: Rule, family: Family) -> View | None:
             references = table._iptc.iptc_get_references
             references(ctypes.byref(count), rule.chain.encode(), table._handle)
             reachable = table.builtin_chain(rule.chain) or count.value > 0
-            return View(list(_meanings(table, rule.chain, family)), reachable)
+            before = () if is_first(rule) else _meanings(table, rule.chain, family)
+            return View(list(islice(before, MOST_RULES)), reachable)
     except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
         raise LegacyError(_text(error)) from error
 

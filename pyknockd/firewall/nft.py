@@ -14,9 +14,9 @@ from pyknockd.condition import Meaning
 from pyknockd.firewall import form
 from pyknockd.firewall.form import Form
 from pyknockd.firewall.meaning import read
-from pyknockd.firewall.netlink import Change, Entry, NetlinkError, Reader
+from pyknockd.firewall.netlink import Chain, Entry, NetlinkError, Reader
 from pyknockd.rule import Family, Operation, Rule
-from pyknockd.shadow import View
+from pyknockd.shadow import MOST_RULES, View, is_first
 
 _FAMILIES = {Family.IPV4: (2, "ip"), Family.IPV6: (10, "ip6")}  # NFPROTO_*, and nft's word
 _TABLES = ("filter", "nat", "mangle", "raw", "security")
@@ -42,7 +42,7 @@ class Nft:
             self._reader = Reader()
         except NetlinkError as error:
             raise NftError(str(error)) from error
-        self._chains: dict[_Place, list[Entry]] = {}
+        self._chains: dict[_Place, Chain] = {}
         self._generation = 0
         self._library: Any = None
         self._missing = ""
@@ -70,51 +70,69 @@ class Nft:
         wanted = expressible(rule, family)
         place = _Place(family, rule.table, rule.chain)
         try:
-            entries = self._entries(place)
-            found = None if wanted is None else _find(entries, wanted, family)
+            chain = self._chain(place)
             if rule.operation is Operation.DELETE:
-                at = rule.position - 1 if wanted is None else found
-                if at is None or at >= len(entries):
-                    raise NftError("no such rule")
-                self._change(f"delete rule {_name(place)} handle {entries[at].handle}")
-                self._deleted(place, at)
+                self._delete(place, rule, chain, wanted)
                 return True
-            if found is not None or wanted is None:
+            if wanted is None or _find(chain, wanted, family) is not None:
                 return False
-            self._add(place, rule, entries, wanted)
+            self._add(place, rule, chain, wanted)
         except NetlinkError as error:
             self._chains.clear()
             raise NftError(str(error)) from error
         return True
 
+    def _delete(self, place: _Place, rule: Rule, chain: Chain, wanted: Form | None) -> None:
+        at = rule.position - 1 if wanted is None else _find(chain, wanted, place.family)
+        if at is None or at >= len(chain.entries()):
+            raise NftError("no such rule")
+        self._change(f"delete rule {_name(place)} handle {chain.entries()[at].handle}")
+        if self._reader.generation() != self._next():
+            self._chains.clear()
+            return
+        self._generation = self._next()
+        del chain.entries()[at]
+
     def look(self, rule: Rule, family: Family) -> View | None:
-        """The chain that ``rule`` is for; None if there is none. Raises NftError."""
+        """What stands before ``rule`` in its chain; None if there is no such chain."""
         number, _ = _FAMILIES[family]
         try:
-            entries = self._entries(_Place(family, rule.table, rule.chain))
+            chain = self._chain(_Place(family, rule.table, rule.chain))
             users = self._reader.users(number, rule.table, rule.chain)
         except NetlinkError:
             return None
-        reachable = users is None or users > len(entries)
-        return View([_meaning(entry, family) for entry in entries], reachable)
+        reachable = users is None or users > len(chain.entries())
+        before = [] if is_first(rule) else chain.entries()[:MOST_RULES]
+        return View([_meaning(entry, family) for entry in before], reachable)
 
-    def _add(self, place: _Place, rule: Rule, entries: list[Entry], wanted: Form) -> None:
-        at = len(entries) if rule.operation is Operation.APPEND else max(rule.position - 1, 0)
-        if at > len(entries):
-            raise NftError("the chain has fewer rules")
-        if rule.operation is Operation.APPEND or (at and at == len(entries)):
+    def _add(self, place: _Place, rule: Rule, chain: Chain, wanted: Form) -> None:
+        at = max(rule.position - 1, 0)
+        last = rule.operation is Operation.APPEND or (at and at == len(chain.entries()))
+        if last:
             command = f"add rule {_name(place)} {wanted.text}"
         elif at == 0:
             command = f"insert rule {_name(place)} {wanted.text}"
+        elif at > len(chain.entries()):
+            raise NftError("the chain has fewer rules")
         else:
-            command = f"insert rule {_name(place)} handle {entries[at].handle} {wanted.text}"
+            before = chain.entries()[at].handle
+            command = f"insert rule {_name(place)} handle {before} {wanted.text}"
         self._reader.listen(True)
         try:
             self._change(command)
             change = self._reader.change()
         finally:
             self._reader.listen(False)
-        self._added(place, at, change)
+        if change is None or change.generation != self._next() or len(change.added) != 1:
+            self._chains.clear()
+            return
+        self._generation = change.generation
+        if last:
+            chain.append(change.added[0])
+        elif at == 0:
+            chain.prepend(change.added[0])
+        else:
+            chain.entries().insert(at, change.added[0])
 
     def _change(self, command: str) -> None:
         status, _, said = self._library.cmd(command)
@@ -122,7 +140,7 @@ class Nft:
             self._chains.clear()
             raise NftError(f"libnftables: {' '.join(said.split('^')[0].split())}")
 
-    def _entries(self, place: _Place) -> list[Entry]:
+    def _chain(self, place: _Place) -> Chain:
         """The rules of a chain as they are now."""
         generation = self._reader.generation()
         if generation != self._generation:
@@ -135,22 +153,6 @@ class Nft:
                 # Changed meanwhile: what was read is good for this once.
                 return self._chains.pop(place)
         return self._chains[place]
-
-    def _added(self, place: _Place, at: int, change: Change | None) -> None:
-        if change is None or change.generation != self._next() or len(change.added) != 1:
-            self._chains.clear()
-            return
-        self._generation = change.generation
-        if place in self._chains:
-            self._chains[place].insert(at, change.added[0])
-
-    def _deleted(self, place: _Place, at: int) -> None:
-        if self._reader.generation() != self._next():
-            self._chains.clear()
-            return
-        self._generation = self._next()
-        if place in self._chains:
-            del self._chains[place][at]
 
     def _next(self) -> int:
         return (self._generation + 1) & 0xFFFFFFFF
@@ -180,9 +182,11 @@ def _library() -> Any:
         raise NftError(f"python3-nftables cannot be loaded: {error}") from error
 
 
-def _find(entries: list[Entry], wanted: Form, family: Family) -> int | None:
+def _find(chain: Chain, wanted: Form, family: Family) -> int | None:
     """The place of the first rule that iptables would call the same."""
-    for at, entry in enumerate(entries):
+    if not chain.may_contain(wanted.needle):
+        return None
+    for at, entry in enumerate(chain.entries()):
         if wanted.needle in entry.expressions:
             found = _meaning(entry, family)
             if found == wanted.meaning:

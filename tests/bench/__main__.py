@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.bench",
         description="Debian's knockd 0.8 and pyknockd, in turn, over the same packets. Needs root.",
-        epilog="\n".join(["NAMES:", *(f"  {m.name:<14}{m.about}" for m in MEASURES)]),
+        epilog="\n".join(["NAMES:", *(f"  {m.name:<18}{m.about}" for m in MEASURES)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAMES", help="what to measure (default: all)")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from ipaddress import IPv4Address
 
-from tests.bench.arena import STEPS, Arena, Bench, Program, arena
+from tests.bench.arena import NFT, STEPS, Arena, Bench, Program, arena
 from tests.bench.frames import Syn, Timed
 from tests.bench.report import Bound, Row, Wanted
 
 SECONDS = 5.0  # all of a crowd's knocks fall into these
 COMMAND = "true"
+SETTLE_SECONDS = 1.0
 SEED = 5
+DOORS = 1000  # that open within
+DOORS_SECONDS = 1.0
 
 _FIRST_ADDRESS = int(IPv4Address("10.78.0.1"))
 _OPENED = re.compile(r"(\S+): door: OPEN SESAME$", re.MULTILINE)
@@ -24,6 +28,22 @@ def clients_20(bench: Bench) -> list[Row]:
 
 def clients_1000(bench: Bench) -> list[Row]:
     return _measure(bench, 1000)
+
+
+def doors_1000(bench: Bench) -> list[Row]:
+    """Doors that open as fast as a thousand clients can knock: rules in the table, and when."""
+    count = bench.rounds(DOORS, DOORS // 10)
+    knockd, ours = bench.both(lambda program: _rules(bench, program, count))
+    what = f"rules in the table, of {count} clients who knock within {DOORS_SECONDS:.0f} s"
+    note = f"counted {SETTLE_SECONDS:.0f} s after the last knock; by {NFT} -I"
+    return [Row("doors-1000", what, "", knockd, ours, Wanted(Bound.AT_LEAST, count), note)]
+
+
+def _rules(bench: Bench, program: Program, count: int) -> int:
+    with arena(bench, program, f"{NFT} -I INPUT -s %IP% -j ACCEPT") as here:
+        here.sender.send_all(crowd(count, DOORS_SECONDS), bench.progress.part)
+        time.sleep(SETTLE_SECONDS)
+        return len(here.hosts.rules(NFT))
 
 
 def address(number: int) -> str:

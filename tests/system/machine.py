@@ -234,9 +234,14 @@ def configure(host: Machine, *, seconds: int = 10, log: str = "UseSyslog", start
 
 def wait_for_rule(host: Machine, port: int, present: bool = True) -> None:
     def as_wanted() -> bool:
-        return any(f"--dport {port} " in rule for rule in host.rules()) is present
+        return any(f"--dport {port} -j ACCEPT" in rule for rule in host.rules()) is present
 
     until(as_wanted, f"a rule for port {port} to be {'there' if present else 'gone'}")
+
+
+def wait_for_line(host: Machine, text: str, times: int) -> None:
+    """Until the journal has a line with ``text`` so many times."""
+    until(lambda: host.journal().count(text) >= times, f"{times} times in the journal: {text}")
 
 
 def opens(host: Machine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.lab import CLIENT_4, INTERFACE, until
+from tests.lab import CLIENT_4, INTERFACE, ROOT, until
 from tests.system import trees
 from tests.system.machine import Machine, configure, knock, opens, wait_for_rule
 
@@ -188,3 +188,10 @@ def test_remove_closes_the_doors_that_stand_open(newest: Machine) -> None:
     said = newest.output("apt-get remove -q -y pyknockd")
     assert f"pyknockd: closed timedSSH for {CLIENT_4}" in said
     assert newest.rules() == []
+
+
+def test_the_packages_own_test_succeeds(debian: Machine) -> None:
+    debian.install_pyknockd()
+    debian.write("/root/knock-opens", (ROOT / "debian/tests/knock-opens").read_text())
+    done = debian.run("sh /root/knock-opens")
+    assert done.returncode == 0, done.stdout
