@@ -14,12 +14,18 @@ transport header. Reading past a packet's end makes the kernel drop it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from itertools import pairwise
 from struct import Struct
 
-from pyknockd.frame import ETHERTYPES_VLAN, EXTENSIONS, Link, packed
-from pyknockd.model import Door, Protocol
+from pyknockd.model import Door, Link, Protocol
+
+ETHERTYPES_VLAN = frozenset((0x8100, 0x88A8, 0x9100))  # IEEE 802.1Q, 802.1ad, and its forerunner
+# IPv6's next headers that the decoder walks (RFC 8200): hop-by-hop options, routing, fragment,
+# authentication, destination options.
+EXTENSIONS = frozenset((0, 43, 44, 51, 60))
 
 MOST_RANGES = 100
 MOST_ADDRESSES = 32
@@ -93,14 +99,25 @@ def program(doors: Sequence[Door], own: Iterable[str], link: Link) -> bytes:
     code = _Program()
     _incoming(code, listening)
     _find_ip_header(code, link)
-    _ipv4(code, sorted(packed(a) for a in addresses if ":" not in a))
-    _ipv6(code, sorted(packed(a) for a in addresses if ":" in a))
+    _ipv4(code, _packed(addresses, 4))
+    _ipv6(code, _packed(addresses, 6))
     _transport(code, listening)
     code.label("accept")
     code.add(_RETURN, SNAP_LENGTH)
     code.label("drop")
     code.add(_RETURN, 0)
     return code.encode()
+
+
+def _packed(addresses: Iterable[str], version: int) -> list[bytes]:
+    """The bytes of those that are addresses of this IP version; a target may be any text."""
+    found = set()
+    for address in addresses:
+        with suppress(ValueError):
+            one = ip_address(address)
+            if one.version == version:
+                found.add(one.packed)
+    return sorted(found)
 
 
 def _incoming(code: _Program, doors: list[Door]) -> None:

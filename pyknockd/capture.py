@@ -18,8 +18,8 @@ from scapy.arch.linux import L2ListenSocket
 from scapy.error import Scapy_Exception
 
 from pyknockd import bpf, interfaces
-from pyknockd.frame import Link, knock_of
-from pyknockd.model import Door, Knock
+from pyknockd.frame import knock_of
+from pyknockd.model import Door, Knock, Link
 from pyknockd.sieve import Sieve
 
 BUFFER = 8 * 1024 * 1024  # bytes that wait in the kernel; scapy's 64 KiB lose a burst

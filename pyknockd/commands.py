@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from pyknockd.model import Action
 
+Process = subprocess.Popen[bytes]
+
 NOT_EXECUTABLE = 126  # what a shell answers for a command that it may not run
 NOT_FOUND = 127  # and for one that is not there
 KILLED = 128  # and what it adds to the number of the signal that ended one
@@ -32,7 +34,7 @@ class Ended:
 @dataclass(slots=True)
 class _Running:
     action: Action
-    process: subprocess.Popen[bytes]
+    process: Process
     began: float
     hung: bool = False
 
@@ -93,7 +95,7 @@ def output(words: Sequence[str]) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def spawn(words: Sequence[str]) -> subprocess.Popen[bytes]:
+def spawn(words: Sequence[str]) -> Process:
     """Start a program whose standard output and error can be read together. Raises CommandError."""
     try:
         return subprocess.Popen(

@@ -7,47 +7,24 @@ IEEE 802.1Q and 802.1ad (VLAN tags).
 from __future__ import annotations
 
 from collections.abc import Container
-from enum import Enum
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from socket import AF_INET, AF_INET6, inet_ntop
 from struct import Struct
 
-from pyknockd.model import Knock, Protocol
-
-
-class Link(Enum):
-    """How a frame of an interface begins: with an Ethernet header, or at once with the IP header."""
-
-    ETHERNET = "ethernet"
-    IP = "ip"
-
+from pyknockd.bpf import ETHERTYPES_VLAN
+from pyknockd.model import Knock, Link, Protocol
 
 _ETHERTYPE_IP = 0x0800
 _ETHERTYPE_IPV6 = 0x86DD
-ETHERTYPES_VLAN = frozenset((0x8100, 0x88A8, 0x9100))
 _ETHERNET_HEADER = 14
 _IPV4_HEADER = 20
 _IPV6_HEADER = 40
 _FRAGMENT_OFFSET = 0x1FFF
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION_OPTIONS, _AUTHENTICATION = 0, 43, 44, 60, 51
-EXTENSIONS = frozenset((_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION_OPTIONS, _AUTHENTICATION))
 
 _U16 = Struct("!H")
 _PORTS = Struct("!HH")
 _TCP = Struct("!HHIIBB")
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
-
-
-def packed(address: str) -> bytes:
-    """The 4 or 16 bytes of ``address`` in network order."""
-    return inet_pton(AF_INET6 if ":" in address else AF_INET, address)
-
-
-def canonical(address: str) -> str:
-    """``address`` as the addresses of packets are written here. Raises ValueError if it is none."""
-    try:
-        return inet_ntop(AF_INET6 if ":" in address else AF_INET, packed(address))
-    except OSError as error:
-        raise ValueError(f"{address} is no address") from error
 
 
 def source_of(frame: bytes, link: Link) -> bytes | None:

@@ -143,6 +143,13 @@ class Remark:
     text: str
 
 
+class Link(Enum):
+    """How a frame of an interface begins: with an Ethernet header, or at once with the IP header."""
+
+    ETHERNET = "ethernet"
+    IP = "ip"
+
+
 @dataclass(frozen=True, slots=True)
 class Knock:
     """A TCP segment or UDP datagram as the capture heard it.

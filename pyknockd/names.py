@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from subprocess import Popen
 
-from pyknockd.commands import CommandError, spawn
+from pyknockd.commands import CommandError, Process, spawn
 
 PATIENCE = 3.0  # seconds until a line goes out without a name
 _AT_ONCE = 16
@@ -20,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
 class _Search:
     """A `getent` under way for one address, until when it is waited for."""
 
-    process: Popen[bytes]
+    process: Process
     until: float
 
 

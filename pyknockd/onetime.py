@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyknockd.ctext import BLANKS, parse_sequence
+from pyknockd.config import BLANKS, parse_sequence
 from pyknockd.model import Step
 
 

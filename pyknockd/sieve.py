@@ -13,7 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pyknockd.frame import Link, source_of, text_of
+from pyknockd.frame import source_of, text_of
+from pyknockd.model import Link
 
 
 @dataclass(frozen=True, slots=True)

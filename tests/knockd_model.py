@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from math import floor
 
-from pyknockd.frame import Link
 from pyknockd.machine import RETRANSMISSION_SECONDS
-from pyknockd.model import Door, Flags, Knock, Protocol
+from pyknockd.model import Door, Flags, Knock, Link, Protocol
 
 
 class Fault(Flag):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pyknockd.bpf import program
 from pyknockd.commands import CommandError
-from pyknockd.frame import Link, knock_of
+from pyknockd.frame import knock_of
 from pyknockd.machine import Machine
-from pyknockd.model import Door, Flags, Protocol, Step
+from pyknockd.model import Door, Flags, Link, Protocol, Step
 from tests.lab import Lab
 from tests.test_frame import (
     DESTINATION,
@@ -107,6 +107,12 @@ def test_a_target_is_listened_to_besides_the_own_addresses() -> None:
     there = Door("there", (Step(7000, TCP),), target="192.0.2.9")
     kernel = Kernel(program([there], OWN, Link.IP))
     assert kernel.passes(ipv4(TCP_HEADER, to="192.0.2.9"))
+    assert not kernel.passes(ipv4(TCP_HEADER))
+    kernel.close()
+
+
+def test_a_target_that_is_no_address_lets_nothing_through() -> None:
+    kernel = Kernel(program([Door("x", (Step(7000, TCP),), target="localhost")], OWN, Link.IP))
     assert not kernel.passes(ipv4(TCP_HEADER))
     kernel.close()
 

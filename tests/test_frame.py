@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.frame import Link, canonical, knock_of
-from pyknockd.model import Flags, Knock, Protocol
+from pyknockd.config import canonical
+from pyknockd.frame import knock_of
+from pyknockd.model import Flags, Knock, Link, Protocol
 
 OWN = frozenset(("192.0.2.1", "2001:db8::1"))
 TCP_HEADER = struct.pack("!HHIIBBHHH", 40_000, 7000, 12_345, 0, 0x50, 0x02, 1024, 0, 0)
@@ -82,7 +83,7 @@ def test_an_address_has_one_text(text: str, expected: str) -> None:
     "text", ["", "localhost", "192.0.2", "1.2.3.4 or 5.6.7.8", "fe80::1%eth0", "\0"]
 )
 def test_what_is_no_address_has_none(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no address|null"):
+    with pytest.raises(ValueError, match="does not appear|names an interface"):
         canonical(text)
 
 

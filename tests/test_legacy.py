@@ -203,7 +203,7 @@ def test_without_python_iptables_the_program_is_run(
     """As on a Python without distutils, which python-iptables 1.0 imports."""
     monkeypatch.setitem(sys.modules, "iptc", None)
     firewall = Firewall()
-    words = "iptables-legacy -A INPUT -s 192.0.2.1 -j ACCEPT".split()
+    words = ["iptables-legacy", "-A", "INPUT", "-s", "192.0.2.1", "-j", "ACCEPT"]
     with hosts.server.inside():
         [said] = firewall.prepare(["iptables-legacy -A INPUT -s %IP% -j ACCEPT"])
         applied = firewall.apply(words)

@@ -14,8 +14,9 @@ import threading
 from pathlib import Path
 
 from pyknockd.config import parse
-from pyknockd.frame import Link, knock_of
+from pyknockd.frame import knock_of
 from pyknockd.machine import Machine
+from pyknockd.model import Link
 from tests.lab import INTERFACE, SERVER_4, Lab, Running, until
 from tests.test_daemon import door, ssh, syn
 from tests.test_frame import GOOD, OWN

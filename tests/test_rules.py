@@ -25,9 +25,9 @@ import pytest
 
 from pyknockd import bpf
 from pyknockd.config import parse
-from pyknockd.frame import Link, knock_of
+from pyknockd.frame import knock_of
 from pyknockd.machine import Machine
-from pyknockd.model import Door, Event, EventKind, Flags, Knock, Protocol, Step
+from pyknockd.model import Door, Event, EventKind, Flags, Knock, Link, Protocol, Step
 from tests.knockd_model import Fault, Model
 from tests.oracle import Kind, Network, Packet, Route, run, tcp, udp
 from tests.oracle.driver import ETHERNET, RAW_IP

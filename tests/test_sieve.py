@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.frame import Link, knock_of, source_of, text_of
+from pyknockd.frame import knock_of, source_of, text_of
 from pyknockd.machine import Machine
-from pyknockd.model import Door, Event, EventKind, Protocol, Step
+from pyknockd.model import Door, Event, EventKind, Link, Protocol, Step
 from pyknockd.sieve import Sieve
 from tests.test_bpf import tcp
 from tests.test_frame import GOOD, OWN, ethernet, ipv4, ipv6

@@ -27,6 +27,7 @@ _GENERATION_ID = 1  # NFTA_GEN_ID
 _TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 _BUFFER = 1 << 20
 _ATTEMPTS = 5
+_PATIENCE = struct.pack("ll", 2, 0)  # struct timeval: no answer for so long is none
 _SOL_NETLINK, _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _CHANGES = 270, 1, 2, 7  # NFNLGRP_NFTABLES
 
 _HEADER = struct.Struct("=IHHIIBBH")  # nlmsghdr, nfgenmsg
@@ -94,6 +95,7 @@ class Reader:
         try:
             kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
             self._socket = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
             self._socket.bind((0, 0))
         except OSError as error:
             raise NetlinkError(f"netlink: {error.strerror}") from error

@@ -102,6 +102,17 @@ def test_systemd_starts_it_again_after_a_crash(debian: Machine) -> None:
     opens(debian)
 
 
+def test_a_door_outlives_a_crash_and_is_closed_once_and_on_time(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian, seconds=6)
+    debian.output("systemctl start knockd")
+    knock(debian, 2222, 3333)
+    wait_for_rule(debian, 2200)
+    debian.output("kill -KILL $(systemctl show --value -p MainPID knockd)")
+    wait_for_rule(debian, 2200, present=False)
+    assert debian.journal().count("timedSSH: command timeout") == 1
+
+
 def test_a_hung_daemon_is_noticed_by_the_watchdog(newest: Machine) -> None:
     newest.install_pyknockd()
     configure(newest)

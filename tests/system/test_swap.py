@@ -152,6 +152,23 @@ def test_dpkg_alone_can_swap_too(debian: Machine) -> None:
     opens(debian)
 
 
+def test_a_knockd_that_was_started_by_hand_is_named_and_runs_on(newest: Machine) -> None:
+    original(newest)
+    newest.output(f"knockd -d -i {INTERFACE}")
+    said = newest.install_pyknockd()
+    assert "is a knockd that knockd.service did not start; it runs on" in said
+    assert newest.systemctl("is-active knockd") == "inactive"
+    opens(newest)
+
+
+def test_a_daemon_that_outlived_its_package_is_taken_over(newest: Machine) -> None:
+    original(newest)
+    newest.output("systemctl start knockd; apt-get remove -q -y knockd")
+    newest.install_pyknockd()
+    assert newest.systemctl("is-active knockd") == "active"
+    opens(newest)
+
+
 def test_an_init_script_that_was_changed_stays(newest: Machine) -> None:
     original(newest)
     script = newest.file("/etc/init.d/knockd")
