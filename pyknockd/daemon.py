@@ -63,6 +63,7 @@ class Daemon:
         self._machine: Machine
         self._sieve: Sieve
         self._guard(config)
+        self._runner.prepare(config.doors)
         self._notify = Notify()
         self._looked_for_drops = 0.0
         self._stopping = False
@@ -72,7 +73,6 @@ class Daemon:
 
     def run(self) -> None:
         """The loop. Returns after SIGTERM or SIGINT."""
-        self._runner.prepare(self._config.doors)
         self._runner.recover(monotonic())
         self._notify.ready()
         while not self._stopping:

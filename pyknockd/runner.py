@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from pyknockd.commands import CommandError, Commands, Ended
 from pyknockd.firewall import Firewall, Outcome, is_iptables
@@ -18,6 +19,14 @@ SHELL = "/bin/sh"
 _NO_SUCH_RULE = 1  # what `iptables -C` answers
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """The words to run once it is known whether the rule is there, and a warning if they are run."""
+
+    words: list[str]
+    warning: str = ""
+
+
 class Runner:
     """Opens doors, and closes them when their time comes."""
 
@@ -30,8 +39,8 @@ class Runner:
         self._commands = Commands()
         # Actions that wait for iptables' lock, and their words.
         self._locked_out: dict[Action, list[str]] = {}
-        # Actions whose rule is being looked for, and the words to run once that is known.
-        self._checked: dict[Action, list[str]] = {}
+        # Actions whose rule is being looked for.
+        self._checked: dict[Action, _Checked] = {}
         # Closings to come.
         self._closings: set[Action] = set()
 
@@ -131,7 +140,7 @@ class Runner:
         if action.recovered and words is not None and is_iptables(words):
             check = _check_words(words)
             if check is not None and action not in self._checked:
-                self._checked[action] = words
+                self._checked[action] = _Checked(words)
                 self._start(action, check, now)
                 return
         self._announce(action, command, now)
@@ -155,14 +164,14 @@ class Runner:
         applied = self._firewall.apply(words)
         if applied.reason:
             self._report.log.debug(f"{action.door.name}: not in process: {applied.reason}")
-        if applied.warning:
+        if applied.warning and not applied.check:
             self._report.say(f"{action.door.name}: {applied.warning}")
         if applied.outcome is Outcome.DONE:
             self._ended(action, 0, now, already=applied.already)
         elif applied.outcome is Outcome.BUSY:
             self._locked_out[action] = words
         elif applied.check and action.kind is ActionKind.OPEN:
-            self._checked[action] = words
+            self._checked[action] = _Checked(words, applied.warning)
             self._start(action, list(applied.check), now)
         else:
             self._start(action, words, now)
@@ -177,18 +186,20 @@ class Runner:
 
     def _program_ended(self, ended: Ended, now: float) -> None:
         action = ended.action
-        words = self._checked.pop(action, None)
-        if words is None:
+        checked = self._checked.pop(action, None)
+        if checked is None:
             self._ended(action, ended.status, now)
         elif action.kind is ActionKind.OPEN and ended.status == 0:
             self._ended(action, 0, now, already=True)
         elif action.kind is ActionKind.OPEN:
-            self._start(action, words, now)
+            if checked.warning:
+                self._report.say(f"{action.door.name}: {checked.warning}")
+            self._start(action, checked.words, now)
         elif ended.status == _NO_SUCH_RULE:
             self._forget(action)
         else:
             self._announce(action, _command(action), now)
-            self._change_firewall(action, words, now)
+            self._change_firewall(action, checked.words, now)
 
     def _forget(self, action: Action) -> None:
         """The rule of a recovered door is gone already: with the last reboot, or by hand."""

@@ -83,7 +83,7 @@ def test_an_address_has_one_text(text: str, expected: str) -> None:
     "text", ["", "localhost", "192.0.2", "1.2.3.4 or 5.6.7.8", "fe80::1%eth0", "\0"]
 )
 def test_what_is_no_address_has_none(text: str) -> None:
-    with pytest.raises(ValueError, match="does not appear|names an interface"):
+    with pytest.raises(ValueError, match=r"does not appear|names an interface"):
         canonical(text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench import clients, closing, opening, resources
+from tests.bench import clients, closing, floods, opening, resources
 from tests.bench.arena import Bench
 from tests.bench.report import Row
 
@@ -32,6 +32,7 @@ MEASURES = (
     Measure("doors-1000", "1000 doors opened in one second", clients.doors_1000),
     Measure("clients-20", "how many of 20 clients get in", clients.clients_20),
     Measure("clients-1000", "how many of 1000 clients get in", clients.clients_1000),
+    Measure("floods", "honest clients in floods of first knocks", floods.floods),
     Measure("cpu", "CPU time a heard packet and an opened door", resources.cpu),
     Measure("memory", "resident memory when idle", resources.memory),
     Measure("start", "the start to listening", resources.start),

@@ -79,6 +79,7 @@ def test_enabled_stays_enabled_and_disabled_disabled(newest: Machine, state: str
 
 
 def test_a_door_that_knockd_has_opened_is_closed_on_time(debian: Machine) -> None:
+    trees.package(debian.release)  # takes longer than the door stands open
     original(debian, seconds=15)
     debian.output("systemctl start knockd")
     knock(debian, 2222, 3333)
@@ -92,7 +93,9 @@ def test_a_door_that_knockd_has_opened_is_closed_on_time(debian: Machine) -> Non
     wait_for_rule(debian, 2200)
     until(lambda: not debian.rules(), "the door to close", 15)
     assert time.monotonic() - opened > 13
-    until(lambda: debian.systemctl("is-active knockd-open-doors.scope") == "inactive", "its end")
+    scope = "knockd-open-doors.scope"
+    state = debian.systemctl(f"status {scope}")
+    until(lambda: debian.systemctl(f"is-active {scope}") == "inactive", f"its end\n{state}")
 
 
 def test_back_again_debians_knockd_has_its_files(debian: Machine) -> None:
