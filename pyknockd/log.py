@@ -34,6 +34,7 @@ class Log:
         self._syslog: _Syslog | None = None
         self._path: str | None = None
         self._file: int | None = None
+        self._file_is_stuck = False
 
     def open(self, path: str | None, *, use_syslog: bool) -> None:
         """Write to these from now on; the file is opened anew. Raises LogError, and keeps the old."""
@@ -64,12 +65,23 @@ class Log:
         if self._syslog is not None:
             self._syslog.say(f"{text}\n" if own_line_feed else text)
         if self._file is not None:
-            stamp = time.strftime("[%Y-%m-%d %H:%M] ")
-            try:
-                os.write(self._file, _bytes(f"{stamp}{text}\n"))
-            except OSError:
-                # A full disk must not keep a door shut; the line is in the other places.
-                pass
+            self._write(self._file, text)
+
+    def _write(self, file: int, text: str) -> None:
+        stamp = time.strftime("[%Y-%m-%d %H:%M] ")
+        try:
+            os.write(file, _bytes(f"{stamp}{text}\n"))
+        except OSError as error:
+            # A full disk must not keep a door shut; the line is in the other places.
+            if not self._file_is_stuck:
+                self._file_is_stuck = True
+                trouble = f"log file {self._path} cannot be written: {error.strerror}"
+                self.complain(trouble)
+                self.show(trouble)
+                if self._syslog is not None:
+                    self._syslog.say(trouble)
+        else:
+            self._file_is_stuck = False
 
     def show(self, text: str) -> None:
         """One line to standard output, if ``-v`` asks for it."""
@@ -91,17 +103,29 @@ class Log:
         if self._syslog is not None:
             self._syslog.flush()
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are lines that syslog has not taken yet."""
+        return self._syslog is not None and self._syslog.waits
+
 
 class _Syslog:
     """The C library's syslog(3), but for blocking: what cannot be sent at once waits."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
-        self._waiting: deque[bytes] = deque(maxlen=_BACKLOG)
+        self._waiting: deque[bytes] = deque()
+        self._lost = 0
+
+    @property
+    def waits(self) -> bool:
+        return bool(self._waiting)
 
     def say(self, text: str) -> None:
-        stamp = time.strftime("%b %e %H:%M:%S")
-        self._waiting.append(_bytes(f"<{_PRIORITY}>{stamp} {_IDENT}: {text}"))
+        self._waiting.append(_datagram(text))
+        if len(self._waiting) > _BACKLOG:
+            self._waiting.popleft()
+            self._lost += 1
         self.flush()
 
     def flush(self) -> None:
@@ -115,6 +139,9 @@ class _Syslog:
                     return
                 continue
             self._waiting.popleft()
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            self.say(f"{lost} lines were lost while syslog did not take any")
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -147,6 +174,11 @@ def _is_shared(folder: str) -> bool:
         return True
     writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return bool(writable) or status.st_uid not in (0, os.geteuid())
+
+
+def _datagram(text: str) -> bytes:
+    stamp = time.strftime("%b %e %H:%M:%S")
+    return _bytes(f"<{_PRIORITY}>{stamp} {_IDENT}: {text}")
 
 
 def _bytes(text: str) -> bytes:

@@ -9,6 +9,8 @@ from pyknockd.log import Log
 from pyknockd.model import Event, EventKind, Limits
 from pyknockd.names import PATIENCE, Names
 
+SYSLOG_RETRY_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:
@@ -64,6 +66,7 @@ class Report:
 
     def flush(self, now: float) -> None:
         """Say what can be said by now."""
+        self.log.flush()
         if self._flood.left_out and now - self._flood.began >= 1:
             self._end_second(now)
         while self._lines:
@@ -81,9 +84,14 @@ class Report:
 
     def next_deadline(self, now: float) -> float | None:
         """When ``flush`` is to be called at the latest, or None."""
+        deadlines = []
         if self._flood.left_out:
-            return self._flood.began + 1
-        return now + PATIENCE if self._lines else None
+            deadlines.append(self._flood.began + 1)
+        if self._lines:
+            deadlines.append(now + PATIENCE)
+        if self.log.waits:
+            deadlines.append(now + SYSLOG_RETRY_SECONDS)
+        return min(deadlines, default=None)
 
     def finish(self) -> None:
         """Say everything that still waits, without names."""

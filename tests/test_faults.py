@@ -338,6 +338,19 @@ def test_a_flood_of_first_knocks_keeps_no_honest_client_out(hosts: Lab, tmp_path
     assert daemon.text().count("Stage 3") == len(honest)
 
 
+def test_what_the_kernel_has_no_room_for_is_counted(hosts: Lab) -> None:
+    daemon = hosts.start(door("true"))
+    daemon.process.send_signal(signal.SIGSTOP)
+    with hosts.client.inside():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    for number in range(30_000):
+        raw.sendto(syn(f"10.90.{number // 250}.{1 + number % 250}", 7000, number), (SERVER_4, 0))
+    raw.close()
+    daemon.process.send_signal(signal.SIGCONT)
+    daemon.wait_for("packets came too fast: the kernel dropped")
+    knocks_open(hosts, daemon)
+
+
 def test_sigterm_while_it_starts_ends_it_in_good_order(hosts: Lab) -> None:
     config = hosts.config(door("true"))
     script = (

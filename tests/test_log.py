@@ -107,11 +107,48 @@ def test_a_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "precious").exists()
 
 
-def test_a_full_disk_silences_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_told_once_and_silences_nothing_else(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     log = Log(verbose=True)
     log.open("/dev/full", use_syslog=False)
     log.say("hello")
-    assert capfd.readouterr().out == "hello\n"
+    log.say("again")
+    trouble = "log file /dev/full cannot be written: No space left on device"
+    assert capfd.readouterr().out.splitlines() == ["hello", trouble, "again"]
+
+
+def test_what_was_lost_while_syslog_was_away_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(tmp_path / "log"))
+    log = Log()
+    log.open(None, use_syslog=True)
+    for number in range(1005):
+        log.say(f"line {number}")
+    assert log.waits
+    with syslogd(tmp_path / "log") as server:
+        received = []
+        while log.waits or len(received) < 1001:
+            log.flush()
+            received.append(server.recv(4096))
+    assert received[0].endswith(b" line 5")
+    assert received[-1].endswith(b"5 lines were lost while syslog did not take any")
+
+
+def test_lines_reach_a_syslog_that_comes_back_though_nobody_knocks(
+    hosts: Lab, tmp_path: Path
+) -> None:
+    config = hosts.config(DOOR.format("/dev/null").replace("[options]", "[options]\nUseSyslog"))
+    script = (
+        "mount -t tmpfs none /mnt && cp -a /dev/null /dev/urandom /mnt"
+        f' && ln -s {tmp_path}/log /mnt/log && mount --move /mnt /dev && exec "$@"'
+    )
+    words = [sys.executable, "-m", "pyknockd", "-v", "-i", INTERFACE, "-c", str(config)]
+    daemon = hosts.spawn(["unshare", "-m", "sh", "-c", script, "-", *words])
+    daemon.wait_for("starting up")
+    with syslogd(tmp_path / "log") as server:
+        assert b"starting up, listening on" in server.recv(4096)
 
 
 def test_nobody_at_the_other_end_of_standard_output_is_survived() -> None:

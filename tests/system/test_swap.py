@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab import CLIENT_4, INTERFACE, until
 from tests.system import trees
-from tests.system.machine import Machine, configure, knock, opens, wait_for_rule
+from tests.system.machine import Machine, configure, knock, opens, wait_for_line, wait_for_rule
 
 ADMINS = (
     "/etc/knockd.conf",
@@ -26,6 +26,13 @@ def original(host: Machine, *, start: int = 0, seconds: int = 10) -> None:
     host.write("/etc/default/knockd", f'START_KNOCKD={start}\nKNOCKD_OPTS="-i {INTERFACE}"\n')
     host.write(ADMINS[2], DROP_IN)
     host.output("systemctl daemon-reload")
+
+
+def start_original(host: Machine) -> None:
+    """Debian's unit counts as started a moment before knockd listens."""
+    host.output("systemctl start knockd")
+    wait_for_line(host, "starting up, listening", 1)
+    time.sleep(0.2)
 
 
 def contents(host: Machine) -> dict[str, str]:
@@ -81,7 +88,7 @@ def test_enabled_stays_enabled_and_disabled_disabled(newest: Machine, state: str
 def test_a_door_that_knockd_has_opened_is_closed_on_time(debian: Machine) -> None:
     trees.package(debian.release)  # takes longer than the door stands open
     original(debian, seconds=15)
-    debian.output("systemctl start knockd")
+    start_original(debian)
     knock(debian, 2222, 3333)
     wait_for_rule(debian, 2200)
     opened = time.monotonic()
@@ -93,9 +100,8 @@ def test_a_door_that_knockd_has_opened_is_closed_on_time(debian: Machine) -> Non
     wait_for_rule(debian, 2200)
     until(lambda: not debian.rules(), "the door to close", 15)
     assert time.monotonic() - opened > 13
-    scope = "knockd-open-doors.scope"
-    state = debian.systemctl(f"status {scope}")
-    until(lambda: debian.systemctl(f"is-active {scope}") == "inactive", f"its end\n{state}")
+    said = debian.journal("knockd-open-doors.scope")
+    assert said.count(f"{CLIENT_4}: timedSSH: command timeout") == 1
 
 
 def test_back_again_debians_knockd_has_its_files(debian: Machine) -> None:
@@ -112,7 +118,8 @@ def test_back_again_debians_knockd_has_its_files(debian: Machine) -> None:
         "/etc/default/knockd",
         "/etc/knockd.conf",
     ]
-    debian.output("systemctl restart knockd")
+    debian.output("systemctl stop knockd")
+    start_original(debian)
     opens(debian)
     debian.output("apt-get purge -q -y pyknockd")
     assert contents(debian) == before
@@ -158,6 +165,7 @@ def test_dpkg_alone_can_swap_too(debian: Machine) -> None:
 def test_a_knockd_that_was_started_by_hand_is_named_and_runs_on(newest: Machine) -> None:
     original(newest)
     newest.output(f"knockd -d -i {INTERFACE}")
+    time.sleep(0.5)
     said = newest.install_pyknockd()
     assert "is a knockd that knockd.service did not start; it runs on" in said
     assert newest.systemctl("is-active knockd") == "inactive"
