@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from pyknockd.commands import output
 from pyknockd.netns import Namespace, connect
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,6 +160,9 @@ class Lab:
             if running.process.poll() is None:
                 running.process.kill()
                 running.process.wait(PATIENCE)
+        for pid in output(["ip", "netns", "pids", self.server.name]).split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)  # what detached itself from us
         self.client.delete()
         self.server.delete()
 

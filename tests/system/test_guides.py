@@ -96,7 +96,7 @@ def test_the_guide_from_the_first_rule_to_the_reboot(debian: Machine) -> None:
     assert any("--dport 22 -j DROP" in rule for rule in debian.rules()), "persisted"
     assert not ssh_answers(debian)
     telnet(debian, 7000, 8000, 9000)
-    until(lambda: ssh_answers(debian), "ssh after the reboot")
+    until(lambda: ssh_answers(debian), f"ssh after the reboot\n{debian.journal()}")
 
 
 def test_ufw_opens_and_shuts(debian: Machine) -> None:
