@@ -99,7 +99,8 @@ def _serve(options: argparse.Namespace) -> int:
     config = _read(options, show=True)
     if options.check:
         return _check(options, config)
-    launch = detach() if options.daemon else None
+    # A service manager that waits to be notified waits for this process and no other.
+    launch = detach() if options.daemon and "NOTIFY_SOCKET" not in os.environ else None
     # As early as can be: whoever stops a daemon that is just starting stops it in good order.
     signals = Signals(SIGNALS)
     with ExitStack() as stack:

@@ -176,6 +176,15 @@ def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None
     until(lambda: not Path(f"/proc/{pid}").exists(), "the daemon is gone")
 
 
+def test_under_a_service_manager_it_stays_where_it_is(hosts: Lab, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "pyknockd", "-d", "-v", "-i", INTERFACE]
+    config = hosts.config(GOOD)
+    daemon = hosts.spawn(["env", f"NOTIFY_SOCKET={tmp_path}/none", *words, "-c", str(config)])
+    daemon.wait_for("starting up, listening on")
+    assert daemon.process.poll() is None
+    assert daemon.stop() == 0
+
+
 def test_detached_a_failure_shows_in_the_status(hosts: Lab, tmp_path: Path) -> None:
     pid_file = tmp_path / "knockd.pid"
     config = hosts.config(GOOD.replace("nowhere0", INTERFACE))
