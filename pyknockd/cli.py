@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 from pyknockd import __version__
 from pyknockd.daemon import SIGNALS, Daemon, World
-from pyknockd.detach import AlreadyRunning, PidFile, PidFileError, detach
+from pyknockd.detach import AlreadyRunning, PidFile, PidFileError, detach, fill_standard_descriptors
+from pyknockd.doors import missing_programs, templates
 from pyknockd.firewall import Firewall
 from pyknockd.journal import Journal
 from pyknockd.load import ConfigError, load
 from pyknockd.log import Log, LogError
 from pyknockd.model import AUTO_INTERFACE, Config
 from pyknockd.report import Report
-from pyknockd.runner import templates
 from pyknockd.signals import Signals
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program. Returns its exit status."""
+    fill_standard_descriptors()
     options, rest = _parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
@@ -124,10 +125,12 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace, config: Config) -> int:
-    """As root also: which doors would open nothing, the firewall being as it is."""
+    """What the files alone do not show; as root also which doors would open nothing."""
+    found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
     if os.geteuid() == 0:
-        for line in Firewall().check(templates(config.doors)):
-            print(f"{options.config}: warning: {line}", file=sys.stderr)
+        found += Firewall().check(templates(config.doors))
+    for line in found:
+        print(f"{options.config}: warning: {line}", file=sys.stderr)
     return 0
 
 
@@ -138,9 +141,10 @@ def _listen(options: argparse.Namespace, config: Config, log: Log) -> Ears:
         from pyknockd.capture import CaptureError
         from pyknockd.ears import Ears
     except ImportError as error:
-        raise StartError(f"{error}; try: apt install python3-scapy") from error
+        hint = f"try: apt install python3-scapy (this is {sys.executable})"
+        raise StartError(f"{error}; {hint}") from error
     try:
-        ears = Ears(_interfaces(options, config), log.say, ipv4_only=options.only_ip_v4)
+        ears = Ears(_interfaces(options, config), log, ipv4_only=options.only_ip_v4)
         ears.listen(config.doors)
     except CaptureError as error:
         raise StartError(str(error)) from error
@@ -151,7 +155,11 @@ def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
     """The command line goes before knockd.conf, and that before pyknockd.yaml."""
     text = options.interface or config.interface
     if text:
-        return tuple(filter(None, (name.strip() for name in text.split(","))))
+        # An alias, eth0:1, is no interface but an address of one.
+        names = [name.strip().partition(":")[0] for name in text.split(",")]
+        if not any(names):
+            raise StartError(f"there is no name in the interface '{text}'")
+        return tuple(dict.fromkeys(filter(None, names)))
     return config.extras.interfaces or (AUTO_INTERFACE,)
 
 
@@ -191,6 +199,9 @@ def _read_again(options: argparse.Namespace, report: Report) -> Config:
 
 
 def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:
-    if options.debug:
-        print("".join(f"{line}\n" for line in said), end="", flush=True)
-    print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr)
+    # As bytes: what is in the file need not be text in anybody's encoding.
+    for stream, texts in ((sys.stdout, said if options.debug else ()), (sys.stderr, lines)):
+        data = "".join(f"{line}\n" for line in texts).encode("utf-8", "surrogateescape")
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()

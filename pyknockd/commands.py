@@ -48,10 +48,15 @@ class Commands:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, action: Action, words: Sequence[str], now: float) -> None:
-        """Run the program ``words`` for ``action``. Raises CommandError."""
+    def start(
+        self, action: Action, words: Sequence[str], now: float, *, quiet: bool = False
+    ) -> None:
+        """Run the program ``words`` for ``action``; ``quiet``: nobody hears it. CommandError."""
+        output = subprocess.DEVNULL if quiet else None
         try:
-            process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
         except FileNotFoundError as error:
             raise CommandError(f"{words[0]}: no such program", NOT_FOUND) from error
         except (OSError, ValueError) as error:

@@ -20,6 +20,8 @@ MOST_STEPS = 32
 HIGHEST_PORT = 65_535
 BLANKS = " \t\n\v\f\r"
 NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
+PLACEHOLDER = "%IP%"
+_LIKE_PLACEHOLDER = re.compile(r"%[A-Za-z]{1,4}%")
 _OPTIONS = "options"
 # Bytes that knockd has room for.
 _LINE_BYTES = 4095
@@ -125,7 +127,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _no_steps(door: Door) -> str:
     if door.one_time_file is not None:
-        return f"[{door.name}]: no sequence is left in {door.one_time_file}"
+        return f"[{door.name}]: {door.one_time_file} holds no sequence that is not used"
     return f"[{door.name}] has no sequence; expected a line like: sequence = 7000,8000,9000"
 
 
@@ -273,6 +275,9 @@ def _command_setter(place: str, family: str, key: str) -> Setter:
         changes = {family: value}
         draft.change(**{place: replace(command, **changes)})
         draft.say_of_door(f"{key}: {value}")
+        for word in _LIKE_PLACEHOLDER.findall(value):
+            if word != PLACEHOLDER:
+                draft.warn(f"{word} stays as it is; only {PLACEHOLDER} is replaced")
 
     return set_command
 
@@ -348,7 +353,9 @@ def atoi(text: str) -> int:
     number = NUMBER.match(text)
     if number is None:
         return 0
-    wide = max(-(2**63), min(2**63 - 1, int(number[1])))
+    digits = number[1].lstrip("+-").lstrip("0")[:20] or "0"  # more of them saturate all the same
+    value = -int(digits) if number[1].startswith("-") else int(digits)
+    wide = max(-(2**63), min(2**63 - 1, value))
     return (wide + 2**31) % 2**32 - 2**31
 
 

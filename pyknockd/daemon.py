@@ -207,6 +207,9 @@ class Daemon:
             self._report.say(str(error))
 
     def _take_over(self, config: Config) -> None:
+        old, new = self._config, config
+        if (old.interface, old.extras.interfaces) != (new.interface, new.extras.interfaces):
+            self._report.say("another interface is listened on from the next start on, not before")
         self._guard(config)
         self._runner.change_limits(config.extras.limits)
         self._runner.prepare(config.doors)

@@ -201,4 +201,5 @@ def _config() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="knockd-demo-") as scratch:
         path = Path(scratch, "knockd.conf")
         path.write_text("\n".join(kept) + "\n")
+        path.chmod(0o600)
         yield path

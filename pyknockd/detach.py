@@ -34,6 +34,18 @@ class Launch:
         os.close(self._descriptor)
 
 
+def fill_standard_descriptors() -> None:
+    """Whoever starts a daemon may have closed 0, 1 or 2: nothing else must ever be opened there."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        os.set_inheritable(descriptor, True)
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
+
+
 def detach() -> Launch | None:
     """Fork into the background. None in the parent, whose turn it is to wait (``wait_for``)."""
     reader, writer = os.pipe()
@@ -58,7 +70,7 @@ class PidFile:
     def __init__(self, path: str) -> None:
         """Raises AlreadyRunning, and PidFileError if ``path`` cannot be written."""
         self._path = path
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         try:
             self._descriptor = os.open(path, flags, _MODE)
         except OSError as error:
@@ -69,8 +81,12 @@ class PidFile:
             pid = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise AlreadyRunning(f"already running: process {pid} holds {path}") from error
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            os.close(self._descriptor)
+            raise PidFileError(f"could not create pid file {path}: {error.strerror}") from error
 
     def __enter__(self) -> PidFile:
         return self

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pyknockd import interfaces
 from pyknockd.capture import Capture, CaptureError
+from pyknockd.log import Log
 from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Door, Knock
 from pyknockd.sieve import Sieve
 
@@ -38,11 +39,10 @@ class Ears:
     route. Those that are not there are waited for. ``fileno`` is readable when ``read`` has work.
     """
 
-    def __init__(
-        self, wanted: Sequence[str], say: Callable[[str], None], *, ipv4_only: bool = False
-    ) -> None:
+    def __init__(self, wanted: Sequence[str], log: Log, *, ipv4_only: bool = False) -> None:
         self._wanted = tuple(wanted)
-        self._say = say
+        self._say = log.say
+        self._warn = log.complain
         self._ipv4_only = ipv4_only
         self._doors: Sequence[Door] = ()
         self._ears: dict[str, _Ear] = {}
@@ -152,4 +152,7 @@ class Ears:
             return
         self._said.missing.add(name)
         known = ", ".join(there)
-        self._say(f"there is no interface {name} (there are: {known}): waiting for it")
+        text = f"there is no interface {name} (there are: {known}): waiting for it"
+        self._say(text)
+        if not self._started:
+            self._warn(text)

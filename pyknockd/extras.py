@@ -38,6 +38,8 @@ def parse(text: str) -> tuple[Extras, tuple[Remark, ...]]:
     draft = _Draft()
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        return draft.extras, (Remark(Severity.MISTAKE, 1, "it is nested too deeply"),)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1

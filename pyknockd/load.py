@@ -11,6 +11,8 @@ from pyknockd import onetime
 from pyknockd.config import parse
 from pyknockd.model import Config, Extras, Remark, Severity, Step
 
+MOST_BYTES = 16 << 20
+
 
 class ConfigError(Exception):
     """The configuration cannot be used; ``lines`` say why, each with its place.
@@ -55,27 +57,34 @@ def first_sequence(path: str) -> tuple[Step, ...] | str:
 
 
 def _text(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read().decode("utf-8", "surrogateescape")
-    except OSError as error:
-        raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
+    return _content(path).decode("utf-8", "surrogateescape")
 
 
 def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-    except FileNotFoundError:
+    if not os.path.lexists(path) or path == os.devnull:
         return Extras(), ()
-    except OSError as error:
-        raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
+    text = _content(path).decode("utf-8", "replace")
     # Only here: few hosts have the file, and PyYAML is a library of its own.
     try:
         from pyknockd import extras
     except ImportError as error:
         raise ConfigError([f"knockd: {path}: {error}; try: apt install python3-yaml"]) from error
     return extras.parse(text)
+
+
+def _content(path: str) -> bytes:
+    """What is in a plain file. Anything else could be read for ever: ConfigError."""
+    try:
+        # Without O_NONBLOCK a FIFO would be waited for.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError([f"knockd: cannot read {path}: it is no plain file"])
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
+    if len(content) > MOST_BYTES:
+        raise ConfigError([f"knockd: {path} is larger than {MOST_BYTES} bytes"])
+    return content
 
 
 def _exposure(path: str) -> list[str]:

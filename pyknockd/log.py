@@ -7,12 +7,11 @@ letter, and no line of pyknockd's own can be mistaken for one of those.
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
-import sys
 import time
 from collections import deque
-from typing import TextIO
 
 _IDENT = "knockd"
 _PRIORITY = 3 * 8 + 5  # LOG_DAEMON, LOG_NOTICE: RFC 3164, 4.1.1
@@ -41,6 +40,7 @@ class Log:
         descriptor = None
         if path is not None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+            flags |= os.O_NONBLOCK  # a FIFO that nobody reads is an error, not a wait
             if _is_shared(os.path.dirname(path)):
                 # Another user could have laid a link there that leads to a file of root's.
                 flags |= os.O_NOFOLLOW
@@ -91,7 +91,7 @@ class Log:
     def complain(self, text: str) -> None:
         """One line to standard error, asked for or not."""
         if not self._verbose:
-            _print(text, sys.stderr)
+            _print(text, 2)
 
     def debug(self, text: str) -> None:
         """One line to standard output, if ``-D`` asks for it."""
@@ -185,11 +185,12 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _print(text: str, stream: TextIO | None = None) -> None:
-    out = (stream or sys.stdout).buffer
+def _print(text: str, descriptor: int = 1) -> None:
+    data = _bytes(f"{text}\n")
     try:
-        out.write(_bytes(f"{text}\n"))
-        out.flush()
+        # Whoever has stopped reading, a pager or a full pipe, must not stop the daemon.
+        if select.select((), (descriptor,), (), 0)[1]:
+            os.write(descriptor, data)
     except (OSError, ValueError):
         # Whoever was reading has gone; the daemon stays.
         pass

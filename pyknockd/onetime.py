@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyknockd.config import BLANKS, parse_sequence
 from pyknockd.model import Step
+
+MOST_BYTES = 1 << 20
 
 
 class OneTimeError(Exception):
@@ -61,9 +64,14 @@ def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+        os.close(descriptor)
+        raise OneTimeError(f"{path}: expected a plain file of at most {MOST_BYTES} bytes")
+    return descriptor
 
 
 def _content(descriptor: int) -> bytes:

@@ -10,6 +10,7 @@ from pyknockd.model import Event, EventKind, Limits
 from pyknockd.names import PATIENCE, Names
 
 SYSLOG_RETRY_SECONDS = 1.0
+_MOST_WAITING = 2_000  # lines that wait for a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class _Line:
     text: str
     source: str = ""
     own_line_feed: bool = False
+    until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -53,7 +55,9 @@ class Report:
 
     def about(self, source: str, text: str, now: float, *, own_line_feed: bool = False) -> None:
         """A line that begins with the source's address, and with its name if names are wanted."""
-        self._lines.append(_Line(text, source, own_line_feed))
+        if self._names is not None:
+            self._names.label(source, now)  # the look-up begins with the line, not with its turn
+        self._lines.append(_Line(text, source, own_line_feed, now + PATIENCE))
         self.flush(now)
 
     def say(self, text: str, *, own_line_feed: bool = False) -> None:
@@ -74,9 +78,9 @@ class Report:
             label = line.source
             if line.source and self._names is not None:
                 found = self._names.label(line.source, now)
-                if found is None:
+                if found is None and now < line.until and len(self._lines) <= _MOST_WAITING:
                     return
-                label = found
+                label = found or label
             self._say(
                 _Line(f"{label}: {line.text}" if label else line.text, "", line.own_line_feed)
             )
@@ -88,7 +92,7 @@ class Report:
         if self._flood.left_out:
             deadlines.append(self._flood.began + 1)
         if self._lines:
-            deadlines.append(now + PATIENCE)
+            deadlines.append(max(self._lines[0].until, now))
         if self.log.waits:
             deadlines.append(now + SYSLOG_RETRY_SECONDS)
         return min(deadlines, default=None)

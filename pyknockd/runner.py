@@ -6,15 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyknockd.commands import CommandError, Commands, Ended
+from pyknockd.doors import check_words, command_of, record, templates, too_long
 from pyknockd.firewall import Firewall, Outcome, is_iptables
-from pyknockd.journal import Journal, Record
+from pyknockd.journal import Journal
 from pyknockd.model import Action, ActionKind, Command, Door, Limits
 from pyknockd.report import Report
 from pyknockd.schedule import Schedule
 from pyknockd.words import expand, split
 
-MOST_COMMAND_BYTES = 4095
 LOCK_RETRY_SECONDS = 0.005
+LOCK_TOLD_SECONDS = 1.0  # how long another program may hold iptables' lock without a word
 SHELL = "/bin/sh"
 _NO_SUCH_RULE = 1  # what `iptables -C` answers
 
@@ -27,6 +28,15 @@ class _Checked:
     warning: str = ""
 
 
+@dataclass(slots=True)
+class _LockedOut:
+    """The words to run once iptables' lock is free, since when they wait, and whether that is told."""
+
+    words: list[str]
+    since: float
+    told: bool = False
+
+
 class Runner:
     """Opens doors, and closes them when their time comes."""
 
@@ -37,10 +47,12 @@ class Runner:
         self._firewall = Firewall()
         self._schedule = Schedule(limits.commands)
         self._commands = Commands()
-        # Actions that wait for iptables' lock, and their words.
-        self._locked_out: dict[Action, list[str]] = {}
+        # Actions that wait for iptables' lock.
+        self._locked_out: dict[Action, _LockedOut] = {}
         # Actions whose rule is being looked for.
         self._checked: dict[Action, _Checked] = {}
+        # Openings that hung, and whose closing was therefore planned before they have ended.
+        self._given_up: set[Action] = set()
         # Closings to come.
         self._closings: set[Action] = set()
 
@@ -72,14 +84,14 @@ class Runner:
         template = door.opening.for_source(source)
         if not template:
             return
-        if _too_long(template, source):
+        if too_long(template, source):
             self._complain("error: parsed start command has been truncated! --> won't execute it")
-        elif _too_long(door.closing.for_source(source), source):
+        elif too_long(door.closing.for_source(source), source):
             self._complain(
                 "error: parsed stop command has been truncated! --> won't execute start command"
             )
         else:
-            number = self._journal.opening(_record(door, source))
+            number = self._journal.opening(record(door, source))
             self._schedule.add(Action(ActionKind.OPEN, door, source, template, number), now)
             self.work(now)
 
@@ -90,25 +102,42 @@ class Runner:
         for action in self._commands.hung(now, self._limits.hung_seconds):
             self._report.say(
                 f"{action.door.name}: still running after {self._limits.hung_seconds} seconds, no"
-                f" longer waited for: {_command(action)}"
+                f" longer waited for: {command_of(action)}"
             )
             self._schedule.done(action)
-        for action, words in list(self._locked_out.items()):
-            del self._locked_out[action]
-            self._change_firewall(action, words, now)
+            if action.kind is ActionKind.OPEN:
+                self._given_up.add(action)
+                self._plan_closing(action, now)
+        self._try_lock(now)
         while due := self._schedule.due(now):
             for action in due:
                 self._run(action, now)
 
     def next_deadline(self, now: float) -> float | None:
         """When ``work`` is to be called at the latest, or None. An ended program calls for it too."""
-        retry = now + LOCK_RETRY_SECONDS if self._locked_out else None
+        told = all(waiting.told for waiting in self._locked_out.values())
+        retry = now + LOCK_RETRY_SECONDS * (20 if told else 1) if self._locked_out else None
         deadlines = (
             self._schedule.next_deadline(),
             self._commands.next_deadline(self._limits.hung_seconds),
             retry,
         )
         return min((d for d in deadlines if d is not None), default=None)
+
+    def _try_lock(self, now: float) -> None:
+        """Once the lock has been held for too long iptables itself is to say so."""
+        for action, waiting in list(self._locked_out.items()):
+            passed = now - waiting.since
+            if passed >= self._limits.hung_seconds:
+                del self._locked_out[action]
+                self._start(action, waiting.words, now)
+                continue
+            if passed >= LOCK_TOLD_SECONDS and not waiting.told:
+                waiting.told = True
+                self._report.say(
+                    f"{action.door.name}: another program holds iptables' lock: waiting"
+                )
+            self._change_firewall(action, waiting.words, now)
 
     def close_all(self, now: float) -> None:
         """Let every closing that is to come be due now, and nothing open any more."""
@@ -135,13 +164,13 @@ class Runner:
         self._schedule.at_once = limits.commands
 
     def _run(self, action: Action, now: float) -> None:
-        command = _command(action)
+        command = command_of(action)
         words = split(command)
         if action.recovered and words is not None and is_iptables(words):
-            check = _check_words(words)
+            check = check_words(words)
             if check is not None and action not in self._checked:
                 self._checked[action] = _Checked(words)
-                self._start(action, check, now)
+                self._start(action, check, now, quiet=True)
                 return
         self._announce(action, command, now)
         if words is None:
@@ -162,6 +191,8 @@ class Runner:
 
     def _change_firewall(self, action: Action, words: list[str], now: float) -> None:
         applied = self._firewall.apply(words)
+        if applied.outcome is not Outcome.BUSY:
+            self._locked_out.pop(action, None)
         if applied.reason:
             self._report.log.debug(f"{action.door.name}: not in process: {applied.reason}")
         if applied.warning and not applied.check:
@@ -169,16 +200,16 @@ class Runner:
         if applied.outcome is Outcome.DONE:
             self._ended(action, 0, now, already=applied.already)
         elif applied.outcome is Outcome.BUSY:
-            self._locked_out[action] = words
+            self._locked_out.setdefault(action, _LockedOut(words, now))
         elif applied.check and action.kind is ActionKind.OPEN:
             self._checked[action] = _Checked(words, applied.warning)
-            self._start(action, list(applied.check), now)
+            self._start(action, list(applied.check), now, quiet=True)
         else:
             self._start(action, words, now)
 
-    def _start(self, action: Action, words: list[str], now: float) -> None:
+    def _start(self, action: Action, words: list[str], now: float, *, quiet: bool = False) -> None:
         try:
-            self._commands.start(action, words, now)
+            self._commands.start(action, words, now, quiet=quiet)
         except CommandError as error:
             self._checked.pop(action, None)
             self._complain(f"{action.door.name}: cannot run {error}")
@@ -198,7 +229,7 @@ class Runner:
         elif ended.status == _NO_SUCH_RULE:
             self._forget(action)
         else:
-            self._announce(action, _command(action), now)
+            self._announce(action, command_of(action), now)
             self._change_firewall(action, checked.words, now)
 
     def _forget(self, action: Action) -> None:
@@ -209,29 +240,41 @@ class Runner:
         self._schedule.done(action)
 
     def _ended(self, action: Action, status: int, now: float, *, already: bool = False) -> None:
-        """``already``: the rule was there, so the closing that is to come is put off."""
-        door, source = action.door, action.source
+        """``already``: the rule was there, and nothing was added."""
         if status:
-            self._complain(f"{door.name}: command returned non-zero status code ({status})")
+            self._complain(f"{action.door.name}: command returned non-zero status code ({status})")
         self._schedule.done(action)
         if action.kind is ActionKind.CLOSE:
             self._journal.closed(action.number, status)
             return
         self._journal.opened(action.number, status)
         self._journal.trim(self._limits.history_rows, self._limits.history_days)
-        if already:
-            self._put_off(action)
+        if action in self._given_up:
+            self._given_up.discard(action)
+        elif not already or self._put_off(action):
+            self._plan_closing(action, now)
+        else:
+            # Nobody is about to close what is there: it is the admin's own, and stays.
+            self._journal.closed(action.number, None)
+
+    def _plan_closing(self, action: Action, now: float) -> None:
+        door, source = action.door, action.source
         if door.closing.is_there(source):
             template = door.closing.for_source(source)
             closing = Action(ActionKind.CLOSE, door, source, template, action.number)
             self._close_later(closing, now + door.open_for)
 
-    def _put_off(self, action: Action) -> None:
-        """Never mind the closings that are to come for the same rule: one closing will do."""
-        for closing in [c for c in self._closings if _same_rule(c, action)]:
+    def _put_off(self, action: Action) -> bool:
+        """Never mind the closings to come that run the same command; whether there were any."""
+        if not action.door.closing.is_there(action.source):
+            return False
+        command = expand(action.door.closing.for_source(action.source), action.source)
+        same = [closing for closing in self._closings if command_of(closing) == command]
+        for closing in same:
             self._schedule.cancel(closing)
             self._closings.discard(closing)
             self._journal.closed(closing.number, None)
+        return bool(same)
 
     def _close_later(self, closing: Action, at: float) -> None:
         self._closings.add(closing)
@@ -240,38 +283,3 @@ class Runner:
     def _complain(self, text: str) -> None:
         self._report.say(text)
         self._report.log.complain(text)
-
-
-def _record(door: Door, source: str) -> Record:
-    closing = None
-    if door.closing.is_there(source):
-        closing = expand(door.closing.for_source(source), source)
-    opening = expand(door.opening.for_source(source), source)
-    return Record(door.name, source, opening, closing, door.open_for)
-
-
-def _same_rule(one: Action, other: Action) -> bool:
-    return one.source == other.source and one.door.name == other.door.name
-
-
-def templates(doors: Iterable[Door]) -> list[str]:
-    """Every command of these doors, before an address is filled in."""
-    commands = [command for door in doors for command in (door.opening, door.closing)]
-    return [text for command in commands for text in (command.v4, command.v6) if text]
-
-
-def _check_words(words: list[str]) -> list[str] | None:
-    """The iptables command that tells whether the rule is there that ``words`` delete."""
-    for name in ("-D", "--delete"):
-        if name in words:
-            return ["-C" if word == name else word for word in words]
-    return None
-
-
-def _command(action: Action) -> str:
-    return expand(action.template, action.source)
-
-
-def _too_long(template: str, source: str) -> bool:
-    command = expand(template, source)
-    return len(command.encode("utf-8", "surrogateescape")) > MOST_COMMAND_BYTES

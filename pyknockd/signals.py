@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from types import FrameType
 
 
@@ -16,20 +17,21 @@ class Signals:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._pending: dict[int, None] = {}
         for number in wanted:
-            signal.signal(number, _noted)
+            signal.signal(number, self._note)
 
     def fileno(self) -> int:
         return self._reader.fileno()
 
     def arrived(self) -> list[int]:
-        """The numbers of the signals since the last call."""
-        try:
-            return list(self._reader.recv(4096))
-        except BlockingIOError:
-            return []
+        """The numbers of the signals since the last call, each once, in the order they came."""
+        with suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                pass
+        numbers, self._pending = list(self._pending), {}
+        return numbers
 
-
-def _noted(number: int, frame: FrameType | None) -> None:
-    # The interpreter has written the number to the wake-up socket already.
-    pass
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # Not read off the wake-up socket: in a flood of signals it is full, and one would be lost.
+        self._pending[number] = None

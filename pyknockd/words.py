@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-PLACEHOLDER = "%IP%"
+from pyknockd.config import PLACEHOLDER
 
 # sh(1): characters that mean something to a shell, unquoted anywhere, and between double quotes.
 _SHELL_SYNTAX = frozenset("|&;<>()$`\\*?[]#~{}\n")

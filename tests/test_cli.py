@@ -132,6 +132,27 @@ def test_warnings_are_told_and_accepted(tmp_path: Path, capsys: pytest.CaptureFi
     assert any(line.startswith(f"{path}:3: warning: a timeout of 0") for line in lines)
 
 
+def test_what_is_surely_not_meant_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.conf"
+    path.write_text("[a]\nsequence = 1\ncommand = /sbin/iptabels -I INPUT -s %ip% -j ACCEPT\n")
+    path.chmod(0o600)
+    assert main(["--check", "-c", str(path)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"{path}:3: warning: %ip% stays as it is; only %IP% is replaced"
+    assert told[1] == f"{path}: warning: no such program: /sbin/iptabels"
+
+
+def test_bytes_that_are_no_text_are_printed_as_they_are(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "bytes.conf"
+    path.write_bytes(b"[d\xfcr]\nsequence = 1\n")
+    assert main(["--check", "-D", "-c", str(path)]) == 0
+    assert b"config: new section: 'd\xfcr'\n" in capfdbinary.readouterr().out
+
+
 def test_a_file_that_others_can_read_or_change_is_a_warning(
     good: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

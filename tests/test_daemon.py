@@ -333,8 +333,9 @@ def test_no_knock_is_lost_while_the_file_is_read_again(hosts: Lab) -> None:
             hosts.config(door("true") + extra).rename(config)
             daemon.process.send_signal(signal.SIGHUP)
         knock_as(hosts, f"10.77.{1 + number // 250}.{1 + number % 250}", 7000)
+        if number % 10 == 9:
+            daemon.wait_for("re-reading config file", times=number // 10 + 1)
     daemon.wait_for("d: OPEN SESAME", times=300)
-    assert daemon.text().count("re-reading config file") > 5
 
 
 def test_hup_with_a_mistake_in_the_file_keeps_the_old_doors(hosts: Lab) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import CLIENT_4, INTERFACE, SERVER_4, Lab, Running, until
-from tests.test_daemon import KINDS, door, ssh, syn
+from tests.test_daemon import KINDS, door, knock_as, ssh, syn
 
 KILLS = int(os.environ.get("PYKNOCKD_KILLS", "12"))
 OTHERS = ["-A INPUT -s 192.0.2.7/32 -j DROP", f"-A INPUT -s {CLIENT_4}/32 -p udp -j ACCEPT"]
@@ -365,3 +366,175 @@ def test_sigterm_while_it_starts_ends_it_in_good_order(hosts: Lab) -> None:
     )
     daemon = hosts.spawn([sys.executable, "-c", script])
     assert daemon.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rule_that_the_admin_made_outlives_a_timed_door(hosts: Lab, kind: str) -> None:
+    rule = f"-A INPUT -s {CLIENT_4} -p tcp --dport 22 -j ACCEPT"
+    hosts.server.run(kind, *rule.split())
+    hosts.server.run(kind, "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "DROP")
+    before = hosts.rules(kind)
+    daemon = hosts.start(ssh(kind, timed=0) + "[last]\nsequence = 6000\ncommand = true\n")
+    hosts.knock(7000, 8000, 9000)
+    daemon.wait_for("running command")
+    hosts.knock(6000)
+    daemon.wait_for("last: running command")
+    assert hosts.rules(kind) == before
+    assert "command timeout" not in daemon.text()
+
+
+def test_a_changed_file_leaves_no_door_open(hosts: Lab) -> None:
+    config = hosts.config(ssh("iptables-nft", timed=2))
+    daemon = hosts.start(config)
+    hosts.server.run(
+        "iptables-nft", "-A", "INPUT", "-s", CLIENT_4, "-p", "tcp", "--dport", "80", "-j", "ACCEPT"
+    )
+    before = hosts.rules("iptables-nft")
+    hosts.knock(7000, 8000, 9000)
+    daemon.wait_for("running command")
+    hosts.config(ssh("iptables-nft", timed=2).replace("--dport 22", "--dport 80")).rename(config)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for("re-reading")
+    hosts.knock(7000, 8000, 9000)
+    daemon.wait_for("running command", times=2)
+    daemon.wait_for("command timeout")
+    until(lambda: hosts.rules("iptables-nft") == before, "only the admin's rule is left")
+
+
+def test_a_rule_for_everybody_stays_until_the_last_has_had_his_time(hosts: Lab) -> None:
+    rule = "INPUT -p tcp --dport 22 -j ACCEPT"
+    text = door(f"iptables-nft -I {rule}", cmd_timeout="2", stop_command=f"iptables-nft -D {rule}")
+    daemon = hosts.start(text)
+    knock_as(hosts, "10.77.0.50", 7000)
+    daemon.wait_for("running command")
+    time.sleep(1)
+    began = time.monotonic()
+    knock_as(hosts, "10.77.0.51", 7000)
+    daemon.wait_for("10.77.0.51: d: command timeout")
+    assert time.monotonic() - began > 1.9
+    until(lambda: not hosts.rules("iptables-nft"), "the rule is gone")
+    assert "non-zero" not in daemon.text()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors_keep_nothing_from_working(
+    hosts: Lab, tmp_path: Path, closed: str
+) -> None:
+    log, pid_file = tmp_path / "log", tmp_path / "pid"
+    config = hosts.config(f"[options]\nLogFile = {log}\nPidFile = {pid_file}\n" + door("true"))
+    command = f"exec {sys.executable} -m pyknockd -d -v -i {INTERFACE} -c {config} {closed}"
+    assert hosts.spawn(["sh", "-c", command]).process.wait(10) == 0
+    pid = int(pid_file.read_text())
+    os.kill(pid, signal.SIGHUP)
+    until(lambda: "re-reading" in log.read_text(), "HUP is heard")
+    hosts.knock(7000)
+    until(lambda: "OPEN SESAME" in log.read_text(), "a knock is heard")
+    os.kill(pid, signal.SIGTERM)
+    until(lambda: not Path(f"/proc/{pid}").exists(), "TERM is heard")
+
+
+def test_a_resolver_that_never_answers_holds_up_the_log_for_seconds_only(hosts: Lab) -> None:
+    folder = Path("/etc/netns") / hosts.server.name
+    folder.mkdir(parents=True)
+    try:
+        resolver = "nameserver 10.77.0.77\noptions timeout:30 attempts:5\n"
+        (folder / "resolv.conf").write_text(resolver)
+        daemon = hosts.start(door("true"), "-l")
+        for number in range(20):
+            knock_as(hosts, f"10.77.0.{100 + number}", 7000)
+        began = time.monotonic()
+        daemon.wait_for("OPEN SESAME", times=20)
+        assert time.monotonic() - began < 8
+    finally:
+        (folder / "resolv.conf").unlink()
+        folder.rmdir()
+
+
+def test_looking_for_a_rule_says_nothing(hosts: Lab) -> None:
+    daemon = hosts.start(door('iptables-nft -I INPUT -s %IP% -m comment --comment "a b" -j ACCEPT'))
+    hosts.knock(7000)
+    until(lambda: hosts.rules("iptables-nft"), "the rule is there")
+    assert "Bad rule" not in daemon.text()
+
+
+def test_a_lock_that_is_held_for_long_is_told_and_then_left_to_iptables(
+    hosts: Lab, tmp_path: Path
+) -> None:
+    (tmp_path / "pyknockd.yaml").write_text("limits:\n  hung_seconds: 2\n")
+    lock = tmp_path / "lock"
+    lock.touch()
+    config = hosts.config(door("iptables-legacy -I INPUT -s %IP% -j ACCEPT"))
+    options = ["-i", INTERFACE, "--settings", str(tmp_path / "pyknockd.yaml"), "-c", str(config)]
+    words = [sys.executable, "-m", "pyknockd", "-v", *options]
+    daemon = hosts.spawn(["env", f"XTABLES_LOCKFILE={lock}", *words])
+    daemon.wait_for("starting up")
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        hosts.knock(7000)
+        daemon.wait_for("d: another program holds iptables' lock: waiting")
+        daemon.wait_for("d: still running after 2 seconds, no longer waited for")
+    until(lambda: hosts.rules("iptables-legacy"), "it is made once the lock is free")
+
+
+def test_a_fifo_is_refused_where_a_file_belongs(hosts: Lab, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    once = f"[d]\none_time_sequences = {fifo}\n"
+    for text in (f"[options]\nLogFile = {fifo}\n" + door("true"), once):
+        daemon = hosts.start(text, wait=False)
+        assert daemon.process.wait(10) == 1
+        assert str(fifo) in daemon.text()
+    for options in (["-c", str(fifo)], ["--settings", str(fifo)], ["-c", "/dev/zero"]):
+        daemon = hosts.start(door("true"), *options, wait=False)
+        assert daemon.process.wait(10) == 1
+        assert "it is no plain file" in daemon.text()
+
+
+def test_nobody_who_stops_reading_stops_the_daemon(hosts: Lab, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    config = hosts.config(f"[options]\nLogFile = {log}\n" + door("true"))
+    reader, writer = os.pipe()
+    words = [sys.executable, "-m", "pyknockd", "-v", "-i", INTERFACE, "-c", str(config)]
+    process = subprocess.Popen([*hosts.server.prefix, *words], stdout=writer, stderr=writer)
+    os.close(writer)
+    until(lambda: log.exists() and "starting up" in log.read_text(), "it listens")
+    for number in range(1500):
+        knock_as(hosts, f"10.77.{1 + number // 250}.{1 + number % 250}", 7000)
+    until(lambda: log.read_text().count("OPEN SESAME") == 1500, "all doors open")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    os.close(reader)
+
+
+def test_a_missing_interface_is_told_where_it_is_started(hosts: Lab) -> None:
+    config = hosts.config(door("true"))
+    daemon = hosts.spawn([sys.executable, "-m", "pyknockd", "-i", "eht0", "-c", str(config)])
+    daemon.wait_for("there is no interface eht0")
+
+
+def test_an_alias_means_its_interface(hosts: Lab) -> None:
+    daemon = start(hosts, "-i", f"{INTERFACE}:1")
+    daemon.wait_for(f"starting up, listening on {INTERFACE}")
+    knocks_open(hosts, daemon)
+
+
+def test_no_name_at_all_is_refused(hosts: Lab) -> None:
+    daemon = start(hosts, "-i", ",")
+    assert daemon.process.wait(10) == 1
+    assert "there is no name in the interface ','" in daemon.text()
+
+
+def test_no_flood_of_signals_drowns_a_term(hosts: Lab) -> None:
+    daemon = hosts.start(door("true"))
+    for _ in range(5000):
+        daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.stop() == 0
+
+
+def test_an_opening_that_hangs_is_closed_all_the_same(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text("limits:\n  hung_seconds: 1\n")
+    daemon = hosts.start(door("exec sleep 986", cmd_timeout="1", stop_command="echo closed"))
+    hosts.knock(7000)
+    daemon.wait_for("no longer waited for")
+    daemon.wait_for("\nclosed\n")
+    assert daemon.text().count("command timeout") == 1
