@@ -152,7 +152,8 @@ def test_an_upgrade_keeps_doors_open_and_closes_them_on_time(debian: Machine) ->
     wait_for_rule(debian, 2200)
     said = debian.install_pyknockd(version="1.0.1")
     assert "Setting up pyknockd (1.0.1)" in said
-    assert debian.systemctl("is-active knockd") == "active"
+    until(lambda: debian.systemctl("is-active knockd") == "active", "it is active again")
+    assert debian.output("systemctl show knockd -P NRestarts").strip() == "0"
     assert [rule for rule in debian.rules() if "--dport 2200" in rule], "closed by the upgrade"
     until(lambda: not debian.rules(), "the door to close", 15)
     assert debian.journal().count("timedSSH: command timeout") == 1
