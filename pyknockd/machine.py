@@ -40,9 +40,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyknockd.model import Door, Event, EventKind, Flags, Knock, Protocol
+from pyknockd.model import Door, Event, EventKind, Flags, Knock, Limits, Protocol
 
-ATTEMPTS = 65_536
 IDLE_SOURCES = 8_192
 REMEMBERED_KNOCKS = 64
 # Linux repeats an unanswered SYN 1, 3, 7, 15, 31 and 63 seconds after the first (tcp(7), tcp_syn_retries).
@@ -115,7 +114,7 @@ def _heard_by(listeners: Iterable[Listener]) -> dict[tuple[int, bool], list[List
 class Machine:
     """Every attempt under way at ``doors``, at most ``limit`` of them."""
 
-    def __init__(self, doors: Iterable[Door], limit: int = ATTEMPTS) -> None:
+    def __init__(self, doors: Iterable[Door], limit: int = Limits().attempts) -> None:
         self._limit = limit
         self._listeners = [_listener(door) for door in doors]
         self._heard_by = _heard_by(self._listeners)

@@ -168,16 +168,14 @@ class Runner:
         words = split(command)
         if action.recovered and words is not None and is_iptables(words):
             check = check_words(words)
-            if check is not None and action not in self._checked:
+            if check is not None:
                 self._checked[action] = _Checked(words)
                 self._start(action, check, now, quiet=True)
                 return
         self._announce(action, command, now)
-        if words is None:
-            self._start(action, [SHELL, "-c", command], now)
-        elif not words:
+        if words == []:
             self._ended(action, 0, now)
-        elif is_iptables(words):
+        elif words is not None and is_iptables(words):
             self._change_firewall(action, words, now)
         else:
             self._start(action, [SHELL, "-c", command], now)

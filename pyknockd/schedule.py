@@ -11,15 +11,13 @@ from collections import deque
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from pyknockd.model import Action
-
-AT_ONCE = 64
+from pyknockd.model import Action, Limits
 
 
 class Schedule:
     """Actions to come and actions under way. Times are seconds of the clock that the caller uses."""
 
-    def __init__(self, at_once: int = AT_ONCE) -> None:
+    def __init__(self, at_once: int = Limits().commands) -> None:
         self.at_once = at_once
         self._later: list[tuple[float, int, Action]] = []
         self._order = count()
