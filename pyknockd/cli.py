@@ -16,19 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyknockd import __version__
+from pyknockd.config.files import ConfigError, load
 from pyknockd.daemon import SIGNALS, Daemon, World
-from pyknockd.detach import AlreadyRunning, PidFile, PidFileError, detach, fill_standard_descriptors
-from pyknockd.doors import missing_programs, templates
+from pyknockd.doors.commands import missing_programs, templates
+from pyknockd.doors.journal import Journal
 from pyknockd.firewall import Firewall
-from pyknockd.journal import Journal
-from pyknockd.load import ConfigError, load
-from pyknockd.log import Log, LogError
 from pyknockd.model import AUTO_INTERFACE, Config
-from pyknockd.report import Report
-from pyknockd.signals import Signals
+from pyknockd.report.log import Log, LogError
+from pyknockd.report.report import Report
+from pyknockd.system.background import (
+    AlreadyRunning,
+    PidFile,
+    PidFileError,
+    detach,
+    fill_standard_descriptors,
+)
+from pyknockd.system.signals import Signals
 
 if TYPE_CHECKING:
-    from pyknockd.ears import Ears
+    from pyknockd.capture.capture import Capture
 
 CONFIG_PATH = "/etc/knockd.conf"
 SETTINGS_PATH = "/etc/pyknockd.yaml"
@@ -109,14 +115,14 @@ def _serve(options: argparse.Namespace) -> int:
         log.open(config.log_file, use_syslog=config.use_syslog)
         if launch is not None:
             _write_pid_file(config.pid_file or PID_PATH, stack, log)
-        ears = _listen(options, config, log)
+        capture = _listen(options, config, log)
         journal = Journal(_journal_path(options.config), log.say)
         stack.callback(journal.close)
         report = Report(log, look_up=options.lookup)
-        world = World(ears, signals, report, journal, lambda: _read_again(options, report))
+        world = World(capture, signals, report, journal, lambda: _read_again(options, report))
         daemon = Daemon(world, config)
-        if ears.names:
-            log.say(f"starting up, listening on {','.join(ears.names)}")
+        if capture.names:
+            log.say(f"starting up, listening on {','.join(capture.names)}")
         if launch is not None:
             launch.succeeded()
         daemon.run()
@@ -134,21 +140,21 @@ def _check(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _listen(options: argparse.Namespace, config: Config, log: Log) -> Ears:
-    """Ears on the interfaces that are to be listened on. Raises StartError."""
+def _listen(options: argparse.Namespace, config: Config, log: Log) -> Capture:
+    """Capture on the interfaces that are to be listened on. Raises StartError."""
     # Here and not above: what ends before it listens need not wait for scapy to load.
     try:
-        from pyknockd.capture import CaptureError
-        from pyknockd.ears import Ears
+        from pyknockd.capture.capture import Capture
+        from pyknockd.capture.sniffer import CaptureError
     except ImportError as error:
         hint = f"try: apt install python3-scapy (this is {sys.executable})"
         raise StartError(f"{error}; {hint}") from error
     try:
-        ears = Ears(_interfaces(options, config), log, ipv4_only=options.only_ip_v4)
-        ears.listen(config.doors)
+        capture = Capture(_interfaces(options, config), log, ipv4_only=options.only_ip_v4)
+        capture.listen(config.doors)
     except CaptureError as error:
         raise StartError(str(error)) from error
-    return ears
+    return capture
 
 
 def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:

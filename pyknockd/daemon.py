@@ -15,24 +15,24 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
 
-from pyknockd import onetime
-from pyknockd.journal import Journal
-from pyknockd.load import ConfigError
-from pyknockd.log import LogError
-from pyknockd.machine import Machine
+from pyknockd.capture.flood import Sieve
+from pyknockd.config.files import ConfigError
+from pyknockd.doors.journal import Journal
+from pyknockd.doors.runner import Runner
 from pyknockd.model import Config, Door, Event, EventKind, Knock, Step, Timers
-from pyknockd.notify import Notify
-from pyknockd.report import Report
-from pyknockd.runner import Runner
-from pyknockd.sieve import Sieve
-from pyknockd.signals import Signals
+from pyknockd.proof import onetime
+from pyknockd.proof.sequence import Machine
+from pyknockd.report.log import LogError
+from pyknockd.report.report import Report
+from pyknockd.system.signals import Signals
+from pyknockd.system.systemd import Notify
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 STOP_SECONDS = 5.0
 _STOP_POLL_SECONDS = 0.005
 
 
-class Ears(Protocol):
+class Capture(Protocol):
     """What the daemon needs to hear knocks with."""
 
     def fileno(self) -> int: ...
@@ -45,7 +45,7 @@ class Ears(Protocol):
 class World:
     """All that the daemon is given. ``read_config`` reads the configuration again: ConfigError."""
 
-    ears: Ears
+    capture: Capture
     signals: Signals
     report: Report
     journal: Journal
@@ -68,7 +68,7 @@ class Daemon:
         self._looked_for_drops = 0.0
         self._stopping = False
         self._selector = selectors.DefaultSelector()
-        for source in (world.ears, world.signals):
+        for source in (world.capture, world.signals):
             self._selector.register(source, selectors.EVENT_READ)
 
     def run(self) -> None:
@@ -104,8 +104,8 @@ class Daemon:
         now = monotonic()
         if self._world.signals in ready:
             self._obey(self._world.signals.arrived())
-        if self._world.ears in ready:
-            for knock in self._world.ears.read(self._sieve, now):
+        if self._world.capture in ready:
+            for knock in self._world.capture.read(self._sieve, now):
                 self._take(self._machine.feed(knock, now - knock.age), now)
             self._report.leave_out(self._sieve.put_aside(), now)
             self._look_for_drops(now)
@@ -119,7 +119,7 @@ class Daemon:
         if now - self._looked_for_drops < 1:
             return
         self._looked_for_drops = now
-        dropped = self._world.ears.dropped()
+        dropped = self._world.capture.dropped()
         if dropped:
             self._report.say(f"packets came too fast: the kernel dropped {dropped}")
 
@@ -174,7 +174,7 @@ class Daemon:
         doors = tuple(changed if other is door else other for other in self._config.doors)
         self._config = replace(self._config, doors=doors)
         self._machine.replace(door, changed)
-        self._world.ears.listen(doors)
+        self._world.capture.listen(doors)
 
     def _obey(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -213,7 +213,7 @@ class Daemon:
         self._guard(config)
         self._runner.change_limits(config.extras.limits)
         self._runner.prepare(config.doors)
-        self._world.ears.listen(config.doors)
+        self._world.capture.listen(config.doors)
 
     def _guard(self, config: Config) -> None:
         """Guard the doors of ``config`` from now on, with no attempt under way."""

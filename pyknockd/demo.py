@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from pyknockd import client
-from pyknockd.commands import CommandError, spawn
-from pyknockd.netns import Namespace, connect
+from pyknockd.system.netns import Namespace, connect
+from pyknockd.system.process import CommandError, spawn
 
 SERVER, CLIENT = "10.77.0.1", "10.77.0.2"
 PORT = 22

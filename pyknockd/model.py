@@ -36,6 +36,14 @@ class Step:
     protocol: Protocol
 
 
+PLACEHOLDER = "%IP%"
+
+
+def expand(template: str, source: str) -> str:
+    """``template`` with the address ``source`` in place of every ``%IP%``."""
+    return template.replace(PLACEHOLDER, source)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """The text of a command before ``%IP%`` is filled in, for either address family.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from math import floor
 
-from pyknockd.machine import RETRANSMISSION_SECONDS
 from pyknockd.model import Door, Flags, Knock, Link, Protocol
+from pyknockd.proof.sequence import RETRANSMISSION_SECONDS
 
 
 class Fault(Flag):

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from pyknockd.commands import output
-from pyknockd.netns import Namespace, connect
+from pyknockd.system.netns import Namespace, connect
+from pyknockd.system.process import output
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_4, CLIENT_4 = "10.77.0.1", "10.77.0.2"

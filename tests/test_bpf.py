@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyknockd.bpf import program
-from pyknockd.commands import CommandError
-from pyknockd.frame import knock_of
-from pyknockd.machine import Machine
+from pyknockd.capture.decode import knock_of
+from pyknockd.capture.filter import program
 from pyknockd.model import Door, Flags, Link, Protocol, Step
+from pyknockd.proof.sequence import Machine
+from pyknockd.system.process import CommandError
 from tests.lab import Lab
 from tests.test_frame import (
     DESTINATION,

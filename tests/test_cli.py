@@ -236,6 +236,6 @@ def test_the_file_wins_over_the_options_but_for_the_interface(hosts: Lab, tmp_pa
     daemon = hosts.start(
         f"[options]\nLogFile = {first}\nInterface = nowhere0\n{GOOD}", "-g", str(second)
     )
-    assert "starting up" in first.read_text()
+    until(lambda: "starting up" in first.read_text(), "the line is in the file")
     assert not second.exists()
     assert daemon.stop() == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.extras import parse
+from pyknockd.config.settings import parse
 from pyknockd.model import Extras, Limits, Timers
 
 FULL = """

@@ -355,7 +355,7 @@ def test_what_the_kernel_has_no_room_for_is_counted(hosts: Lab) -> None:
 def test_sigterm_while_it_starts_ends_it_in_good_order(hosts: Lab) -> None:
     config = hosts.config(door("true"))
     script = (
-        "import os, signal, pyknockd.signals as s\n"
+        "import os, signal, pyknockd.system.signals as s\n"
         "made = s.Signals.__init__\n"
         "def init(self, wanted):\n"
         "    made(self, wanted)\n"

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.config import Reading, parse
-from pyknockd.load import first_sequence
+from pyknockd.config.files import first_sequence
+from pyknockd.config.knockd_conf import Reading, parse
 from tests.oracle import read_config
 
 MUTANTS = int(os.environ.get("PYKNOCKD_MUTANTS", "300"))

@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 
 from pyknockd.firewall import Firewall, Outcome, is_iptables
-from pyknockd.words import expand, split
+from pyknockd.model import expand
+from pyknockd.system.shell import split
 from tests.lab import ROOT, Lab, until
 
 CHAINS = ("guarded", "open", "TCP")

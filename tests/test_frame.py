@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.config import canonical
-from pyknockd.frame import knock_of
+from pyknockd.capture.decode import knock_of
+from pyknockd.config.knockd_conf import canonical
 from pyknockd.model import Flags, Knock, Link, Protocol
 
 OWN = frozenset(("192.0.2.1", "2001:db8::1"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.journal import Journal, Record
+from pyknockd.doors.journal import Journal, Record
 
 TIMED = Record("ssh", "192.0.2.1", "open 192.0.2.1", "close 192.0.2.1", 60.0)
 UNTIMED = Record("d\udcfcr", "2001:db8::1", "open", None, 10.0)

@@ -25,7 +25,7 @@ CRASHES = int(os.environ.get("PYKNOCKD_CRASHES", "10"))
 APPLY = """
 import sys
 from pyknockd.firewall import Firewall
-from pyknockd.words import split
+from pyknockd.system.shell import split
 firewall = Firewall()
 for line in sys.stdin:
     applied = firewall.apply(split(line.strip()))

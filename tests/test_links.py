@@ -14,8 +14,8 @@ from struct import pack
 
 import pytest
 
-from pyknockd.commands import CommandError
-from pyknockd.netns import Namespace, connect
+from pyknockd.system.netns import Namespace, connect
+from pyknockd.system.process import CommandError
 from tests.lab import CLIENT_4, CLIENT_6, INTERFACE, SERVER_4, SERVER_6, Lab, Running, until
 from tests.test_bpf import tcp, udp
 from tests.test_frame import DESTINATION, HOP_BY_HOP, OUTER_TAG, ROUTING, TAG, ethernet, ipv4, ipv6

@@ -13,10 +13,10 @@ import socket
 import threading
 from pathlib import Path
 
-from pyknockd.config import parse
-from pyknockd.frame import knock_of
-from pyknockd.machine import Machine
+from pyknockd.capture.decode import knock_of
+from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Link
+from pyknockd.proof.sequence import Machine
 from tests.lab import INTERFACE, SERVER_4, Lab, Running, until
 from tests.test_daemon import door, ssh, syn
 from tests.test_frame import GOOD, OWN

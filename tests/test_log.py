@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd import log as log_module
-from pyknockd.log import Log, LogError
+from pyknockd.report import log as log_module
+from pyknockd.report.log import Log, LogError
 from tests.lab import CLIENT_4, INTERFACE, ROOT, SERVER_4, Lab, until
 from tests.oracle import Network, Packet, Route, run, tcp
 from tests.realknockd import debian_knockd
@@ -153,7 +153,7 @@ def test_lines_reach_a_syslog_that_comes_back_though_nobody_knocks(
 
 def test_nobody_at_the_other_end_of_standard_output_is_survived() -> None:
     script = (
-        "import os\nfrom pyknockd.log import Log\nlog = Log(verbose=True)\n"
+        "import os\nfrom pyknockd.report.log import Log\nlog = Log(verbose=True)\n"
         "for _ in range(3): log.say('x' * 100000)\nos.write(2, b'alive')"
     )
     reader, writer = os.pipe()

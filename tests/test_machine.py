@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from pyknockd.machine import IDLE_SOURCES, RETRANSMISSION_SECONDS, Machine
 from pyknockd.model import Door, Event, EventKind, Flags, Knock, Protocol, Step
+from pyknockd.proof.sequence import IDLE_SOURCES, RETRANSMISSION_SECONDS, Machine
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.200"

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from pyknockd.firewall import Firewall, Outcome
-from pyknockd.firewall import nft as nft_room
-from pyknockd.firewall.form import form
-from pyknockd.firewall.meaning import read
-from pyknockd.firewall.netlink import Reader
+from pyknockd.firewall.iptables import parse
+from pyknockd.firewall.nft import tables as nft_room
+from pyknockd.firewall.nft.expressions import read
+from pyknockd.firewall.nft.netlink import Reader
+from pyknockd.firewall.nft.statement import form
+from pyknockd.firewall.rule import Family
 from pyknockd.firewall.services import numbered
-from pyknockd.rule import Family
-from pyknockd.syntax import parse
 from tests.lab import Lab
 
 # Written by libnftables and by iptables with the same expressions.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.machine import Machine
 from pyknockd.model import Door, Protocol, Step
-from pyknockd.onetime import OneTimeError, first_sequence, use
+from pyknockd.proof.onetime import OneTimeError, first_sequence, use
+from pyknockd.proof.sequence import Machine
 from tests.lab import CLIENT_6, SERVER_6, Lab, until
 from tests.test_machine import knock, play
 

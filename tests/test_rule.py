@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.condition import Meaning, meaning_of, rule_of
+from pyknockd.firewall.conditions import Meaning, meaning_of, rule_of
+from pyknockd.firewall.iptables import parse, words
 from pyknockd.firewall.program import check_words
-from pyknockd.rule import Extension, Family, Operation, Option, Rule, network
-from pyknockd.shadow import View, hidden_by, warning
-from pyknockd.syntax import parse, words
-from pyknockd.words import split
+from pyknockd.firewall.rule import Extension, Family, Operation, Option, Rule, network
+from pyknockd.firewall.shadowing import View, hidden_by, warning
+from pyknockd.system.shell import split
 
 
 def rule(command: str) -> Rule | None:

@@ -23,11 +23,11 @@ from random import Random
 
 import pytest
 
-from pyknockd import bpf
-from pyknockd.config import parse
-from pyknockd.frame import knock_of
-from pyknockd.machine import Machine
+from pyknockd.capture import filter as bpf
+from pyknockd.capture.decode import knock_of
+from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Door, Event, EventKind, Flags, Knock, Link, Protocol, Step
+from pyknockd.proof.sequence import Machine
 from tests.knockd_model import Fault, Model
 from tests.oracle import Kind, Network, Packet, Route, run, tcp, udp
 from tests.oracle.driver import ETHERNET, RAW_IP

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pyknockd.doors.schedule import Schedule
 from pyknockd.model import Action, ActionKind, Door
-from pyknockd.schedule import Schedule
 
 
 def action(source: str = "198.51.100.1", kind: ActionKind = ActionKind.OPEN) -> Action:

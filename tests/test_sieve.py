@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.frame import knock_of, source_of, text_of
-from pyknockd.machine import Machine
+from pyknockd.capture.decode import knock_of, source_of, text_of
+from pyknockd.capture.flood import Sieve
 from pyknockd.model import Door, Event, EventKind, Link, Protocol, Step
-from pyknockd.sieve import Sieve
+from pyknockd.proof.sequence import Machine
 from tests.test_bpf import tcp
 from tests.test_frame import GOOD, OWN, ethernet, ipv4, ipv6
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pyknockd.words import expand, split
+from pyknockd.model import expand
+from pyknockd.system.shell import split
 
 
 def test_the_address_is_filled_in_everywhere() -> None:

@@ -10,8 +10,8 @@ from os.path import realpath
 from pathlib import Path
 from shutil import which
 
-from pyknockd.commands import CommandError, output
-from pyknockd.rule import Family
+from pyknockd.firewall.rule import Family
+from pyknockd.system.process import CommandError, output
 
 # What is behind all of iptables' names, once links and alternatives are followed.
 _BEHIND = {"xtables-legacy-multi": "legacy", "xtables-nft-multi": "nf_tables"}

@@ -6,7 +6,7 @@ import socket
 from dataclasses import replace
 from functools import lru_cache
 
-from pyknockd.rule import Extension, Rule
+from pyknockd.firewall.rule import Extension, Rule
 
 _PORT_OPTIONS = ("sport", "source-port", "dport", "destination-port")
 

@@ -13,7 +13,7 @@ from types import FrameType
 
 import pytest
 
-from pyknockd.commands import CommandError
+from pyknockd.system.process import CommandError
 from tests.bench.arena import Bench
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.report import Progress, Row, as_json, system, table

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from struct import pack
 
-from pyknockd.netns import Namespace
+from pyknockd.system.netns import Namespace
 from tests.lab import CLIENT_4, INTERFACE, SERVER_4, Lab
 
 CLIENT_INTERFACE = "client0"

@@ -1,0 +1,1 @@
+"""Files → ``Config``, or every mistake in them."""

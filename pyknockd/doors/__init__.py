@@ -1,0 +1,1 @@
+"""Event → change, and its end: the life of each opening."""

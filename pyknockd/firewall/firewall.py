@@ -1,0 +1,170 @@
+"""Which firewall an iptables command changes, and the change itself where it can be made in process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from pyknockd.firewall import iptables, program, shadowing
+from pyknockd.firewall.legacy import tables as legacy
+from pyknockd.firewall.legacy.tables import LegacyError
+from pyknockd.firewall.nft.tables import Nft, NftError, expressible
+from pyknockd.firewall.program import Kind, Program, is_iptables
+from pyknockd.firewall.rule import Family, Operation, Rule
+from pyknockd.firewall.services import numbered
+from pyknockd.firewall.shadowing import View
+from pyknockd.model import expand
+from pyknockd.system.shell import split
+
+# RFC 5737, RFC 3849: an address to fill in where only the form of a command matters.
+_SAMPLES = {Family.IPV4: "192.0.2.1", Family.IPV6: "2001:db8::1"}
+_BOTH_KINDS = (
+    "warning: there are rules in the legacy tables and in nf_tables: a packet must pass both, and"
+    " `iptables -S` shows only one"
+)
+
+
+class Outcome(Enum):
+    """What came of an attempt to make a change in process."""
+
+    DONE = "done"
+    BUSY = "busy"
+    RUN_THE_PROGRAM = "run the program"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An outcome, and what there is to say about it.
+
+    ``BUSY``: another program holds iptables' lock, try again soon. ``RUN_THE_PROGRAM``: nothing was
+    changed, for ``reason``; the program named is the one to do it, unless the command ``check``,
+    if there is one, ends with status 0: then there is nothing to be added. ``already`` says the
+    same of ``DONE``. ``warning`` is a line on a new rule that opens nothing.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    already: bool = False
+    check: tuple[str, ...] = ()
+    warning: str = ""
+
+
+class Firewall:
+    """The programs that commands name, and a handle of nf_tables once it is needed."""
+
+    def __init__(self) -> None:
+        self._programs: dict[str, Program] = {}
+        self._nft: Nft | None = None
+
+    def prepare(self, templates: Iterable[str]) -> list[str]:
+        """Get ready for commands with ``%IP%`` in them, whichever of them are iptables'.
+
+        Loads what they need, and gives a line for each on how it will be run, for the log.
+        """
+        self._programs.clear()
+        said = []
+        for template in dict.fromkeys(templates):
+            words = _sample(template)
+            if words is not None:
+                said.append(f"{template}: {self._way(words)}")
+        if said and self._rules_of_both_kinds():
+            said.append(_BOTH_KINDS)
+        return said
+
+    def _rules_of_both_kinds(self) -> bool:
+        try:
+            return program.legacy_rules() and self._tables().has_rules()
+        except NftError:
+            return False
+
+    def apply(self, words: list[str]) -> Applied:
+        """Make the change that the iptables command ``words`` asks for, if it is certain to be exact."""
+        named = self._program(words[0])
+        change = iptables.parse(words[1:])
+        check = program.check_words(words)
+        if change is None:
+            return Applied(Outcome.RUN_THE_PROGRAM, "it is not understood completely", check=check)
+        change = numbered(change)
+        try:
+            done = self._change(change, named)
+        except (LegacyError, NftError) as error:
+            warning = self._warning(change, named)
+            return Applied(Outcome.RUN_THE_PROGRAM, str(error), check=check, warning=warning)
+        if done is legacy.Change.LOCKED:
+            return Applied(Outcome.BUSY)
+        if done is legacy.Change.NOTHING:
+            return Applied(Outcome.DONE, already=True)
+        return Applied(Outcome.DONE, warning=self._warning(change, named))
+
+    def check(self, templates: Iterable[str]) -> list[str]:
+        """The warnings that opening would give, found without changing anything. Needs root."""
+        found = []
+        for template in dict.fromkeys(templates):
+            words = _sample(template)
+            change = None if words is None else iptables.parse(words[1:])
+            if words is not None and change is not None:
+                found.append(self._warning(numbered(change), self._program(words[0])))
+        return [line for line in found if line]
+
+    def _program(self, name: str) -> Program:
+        if name not in self._programs:
+            self._programs[name] = program.find(name)
+        return self._programs[name]
+
+    def _way(self, words: list[str]) -> str:
+        """How a command will be run; loads what that needs."""
+        named = self._program(words[0])
+        change = iptables.parse(words[1:])
+        try:
+            if change is None:
+                raise NftError("it is not understood completely")
+            self._load(named, numbered(change))
+        except (LegacyError, NftError) as error:
+            return f"{named.kind.value}, by the program: {error}"
+        return f"{named.kind.value}, in process"
+
+    def _load(self, named: Program, change: Rule) -> None:
+        if named.why_not:
+            raise NftError(named.why_not)
+        if named.kind is Kind.LEGACY:
+            legacy.load()
+        else:
+            self._tables().load()
+            expressible(change, named.family)
+
+    def _change(self, change: Rule, named: Program) -> legacy.Change:
+        if named.why_not:
+            raise NftError(named.why_not)
+        if named.kind is Kind.LEGACY:
+            return legacy.apply(change, named.family)
+        made = self._tables().apply(change, named.family)
+        return legacy.Change.MADE if made else legacy.Change.NOTHING
+
+    def _tables(self) -> Nft:
+        if self._nft is None:
+            self._nft = Nft()
+        return self._nft
+
+    def _warning(self, change: Rule, named: Program) -> str:
+        """Why the rule of ``change``, there or about to be, opens nothing; empty if not certain."""
+        if change.operation is Operation.DELETE:
+            return ""
+        try:
+            chain = self._look(change, named)
+        except (LegacyError, NftError):
+            return ""
+        return "" if chain is None else shadowing.warning(change, named.family, chain)
+
+    def _look(self, change: Rule, named: Program) -> View | None:
+        if named.kind is Kind.LEGACY:
+            return legacy.look(change, named.family)
+        return self._tables().look(change, named.family) if named.kind is Kind.NF_TABLES else None
+
+
+def _sample(template: str) -> list[str] | None:
+    """The words of an iptables command, with an address; None for any other command."""
+    words = split(template)
+    if not words or not is_iptables(words):
+        return None
+    return split(expand(template, _SAMPLES[program.family(words[0])]))

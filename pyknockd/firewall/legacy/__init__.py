@@ -1,0 +1,1 @@
+"""The legacy tables, through python-iptables."""

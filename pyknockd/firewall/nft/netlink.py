@@ -1,0 +1,228 @@
+"""The kernel's own list of nf_tables rules, read over netlink: fast, and byte for byte.
+
+Only reading is done here; changes go through libnftables. Source: linux/netfilter/nf_tables.h.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyknockd.firewall.conditions import Meaning
+from pyknockd.system.netlink import (
+    DONE,
+    DUMP,
+    DUMP_INTERRUPTED,
+    ERROR,
+    HEADER,
+    REQUEST,
+    Message,
+    attributes,
+    messages,
+    text_attribute,
+)
+
+_NETFILTER = 12  # NETLINK_NETFILTER
+_GET_CHAIN, _NEW_RULE, _GET_RULE, _NEW_GENERATION, _GET_GENERATION = (
+    10 << 8 | number for number in (4, 6, 7, 15, 16)
+)
+_DONE_SIZE = 20
+_DONE_START = struct.pack("=IHH", _DONE_SIZE, DONE, 2)  # with NLM_F_MULTI
+_TABLE, _CHAIN, _HANDLE, _EXPRESSIONS = 1, 2, 3, 4  # NFTA_RULE_*
+_CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_USE = 1, 3, 4, 6  # NFTA_CHAIN_*
+_GENERATION_ID = 1  # NFTA_GEN_ID
+_BUFFER = 1 << 20
+_ATTEMPTS = 5
+_PATIENCE = struct.pack("ll", 2, 0)  # struct timeval: no answer for so long is none
+_SOL_NETLINK, _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _CHANGES = 270, 1, 2, 7  # NFNLGRP_NFTABLES
+
+_HEADER = struct.Struct("=IHHIIBBH")  # nlmsghdr, nfgenmsg
+
+
+class NetlinkError(Exception):
+    """The kernel does not tell."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A rule in a chain: its handle, and its expressions as netlink attributes."""
+
+    handle: int
+    expressions: bytes
+    meaning: Meaning | None = None  # once it has been asked for
+
+
+class Chain:
+    """The rules of a chain. To take 5,000 apart takes 50 ms, so that is not done before it must."""
+
+    def __init__(self, answers: list[bytes]) -> None:
+        """``answers`` are netlink messages, several to a piece."""
+        self._answers = answers
+        self._front: list[Entry] = []
+        self._entries: list[Entry] = []
+
+    def may_contain(self, needle: bytes) -> bool:
+        """Whether ``needle`` stands in any rule, or at any rate between two."""
+        return any(needle in data for data in self._answers) or any(
+            needle in entry.expressions for entry in (*self._front, *self._entries)
+        )
+
+    def entries(self) -> list[Entry]:
+        """In their order."""
+        if self._answers or self._front:
+            told = (message for data in self._answers for message in messages(data))
+            read = [_entry(message.body) for message in told if message.kind == _NEW_RULE]
+            self._entries = [*reversed(self._front), *read, *self._entries]
+            self._answers, self._front = [], []
+        return self._entries
+
+    def append(self, entry: Entry) -> None:
+        self._entries.append(entry)
+
+    def prepend(self, entry: Entry) -> None:
+        self._front.append(entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has just been changed: the generation it made, and the rules that were added."""
+
+    generation: int
+    added: tuple[Entry, ...]
+
+
+class Reader:
+    """A netlink socket of the network namespace that it is made in."""
+
+    def __init__(self) -> None:
+        """Raises NetlinkError."""
+        try:
+            kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+            self._socket = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+            self._socket.bind((0, 0))
+        except OSError as error:
+            raise NetlinkError(f"netlink: {error.strerror}") from error
+        self._sequence = 0
+        self._port: int = self._socket.getsockname()[0]
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def generation(self) -> int:
+        """A number that every change of any nf_tables rule, by anybody, increases by one."""
+        for message in self._ask(_GET_GENERATION, 0, b""):
+            if message.kind == _NEW_GENERATION:
+                return _generation(message.body)
+        raise NetlinkError("netlink: no generation")
+
+    def rules(self, family: int, table: str, chain: str) -> Chain:
+        """The rules of one chain; none if there is no such chain."""
+        wanted = text_attribute(_TABLE, table) + text_attribute(_CHAIN, chain)
+        for _ in range(_ATTEMPTS):
+            try:
+                return Chain(list(self._dump(_GET_RULE, family, wanted)))
+            except InterruptedError:  # the table was changed while it was being read
+                continue
+        raise NetlinkError("netlink: the rules are being changed all the time")
+
+    def has_rules(self) -> bool:
+        """Whether there is any rule, in a table of whatever family."""
+        try:
+            return bool(Chain(list(self._dump(_GET_RULE, 0, b""))).entries())
+        except InterruptedError:
+            return True
+
+    def users(self, family: int, table: str, chain: str) -> int | None:
+        """How many rules there are in a chain and leading to it; None for a chain of the kernel's.
+
+        Raises NetlinkError if there is no such chain.
+        """
+        wanted = text_attribute(_CHAIN_TABLE, table) + text_attribute(_CHAIN_NAME, chain)
+        for message in self._ask(_GET_CHAIN, family, wanted):
+            found = attributes(message.body[4:])
+            if _CHAIN_HOOK not in found:
+                return int.from_bytes(found[_CHAIN_USE], "big")
+        return None
+
+    def listen(self, on: bool) -> None:
+        """Be told of changes from now on, or no longer. The caller's own are told like others."""
+        self.change()  # what was told in the last moment before
+        option = _ADD_MEMBERSHIP if on else _DROP_MEMBERSHIP
+        try:
+            self._socket.setsockopt(_SOL_NETLINK, option, _CHANGES)
+        except OSError as error:
+            raise NetlinkError(f"netlink: {error.strerror}") from error
+
+    def change(self) -> Change | None:
+        """The first change told of, or None if that cannot be said. Forgets the others."""
+        told: list[Message] = []
+        try:
+            while True:
+                told += messages(self._socket.recv(_BUFFER, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            pass
+        except OSError:
+            return None
+        added = []
+        for message in told:
+            if message.kind == _NEW_RULE:
+                added.append(_entry(message.body))
+            elif message.kind == _NEW_GENERATION:
+                return Change(_generation(message.body), tuple(added))
+        return None
+
+    def _ask(self, kind: int, family: int, body: bytes) -> Iterator[Message]:
+        """The one message that answers. Raises NetlinkError."""
+        for data in self._send(kind, family, body, REQUEST):
+            for message in messages(data):
+                if self._is_answer(message):
+                    yield message
+                    return
+
+    def _dump(self, kind: int, family: int, body: bytes) -> Iterator[bytes]:
+        """The messages that answer, as they come, several at a time. Raises InterruptedError."""
+        for data in self._send(kind, family, body, REQUEST | DUMP):
+            _, got, flags, sequence, port = HEADER.unpack_from(data)
+            if (sequence, port) != (self._sequence, self._port):
+                continue
+            if flags & DUMP_INTERRUPTED:  # said of the first message after the change
+                raise InterruptedError
+            if got == DONE:
+                return
+            if self._is_answer(next(messages(data))):
+                yield data
+            if data[-_DONE_SIZE:].startswith(_DONE_START):
+                return  # the kernel may put the end into the last piece
+
+    def _send(self, kind: int, family: int, body: bytes, flags: int) -> Iterator[bytes]:
+        self._sequence += 1
+        size = _HEADER.size + len(body)
+        head = _HEADER.pack(size, kind, flags, self._sequence, 0, family, 0, 0)
+        try:
+            self._socket.send(head + body)
+            while True:
+                yield self._socket.recv(_BUFFER)
+        except InterruptedError:
+            raise
+        except OSError as error:
+            raise NetlinkError(f"netlink: {error.strerror}") from error
+
+    def _is_answer(self, message: Message) -> bool:
+        if (message.sequence, message.port) != (self._sequence, self._port):
+            return False  # word of somebody's change
+        if message.kind == ERROR:
+            raise NetlinkError(f"netlink: error {message.error()}")
+        return True
+
+
+def _entry(body: bytes) -> Entry:
+    found = attributes(body[4:])
+    handle = int.from_bytes(found.get(_HANDLE, b""), "big")
+    return Entry(handle, found.get(_EXPRESSIONS, b""))
+
+
+def _generation(body: bytes) -> int:
+    return int.from_bytes(attributes(body[4:]).get(_GENERATION_ID, b""), "big")

@@ -1,0 +1,214 @@
+"""The nf_tables tables, through libnftables: the only room that imports nftables.
+
+libnftables makes the change; what stands in a chain is read from the kernel itself, since to list
+5,000 rules takes libnftables 20 ms. Each chain that has been read is kept as long as the kernel's
+generation says that nobody has changed anything since; a change of our own is added to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyknockd.firewall.conditions import Meaning
+from pyknockd.firewall.nft import statement
+from pyknockd.firewall.nft.expressions import read
+from pyknockd.firewall.nft.netlink import Chain, Entry, NetlinkError, Reader
+from pyknockd.firewall.nft.statement import Form
+from pyknockd.firewall.rule import Family, Operation, Rule
+from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
+
+_FAMILIES = {Family.IPV4: (2, "ip"), Family.IPV6: (10, "ip6")}  # NFPROTO_*, and nft's word
+_TABLES = ("filter", "nat", "mangle", "raw", "security")
+
+
+class NftError(Exception):
+    """The change was not made: libnftables is missing, cannot express it, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    family: Family
+    table: str
+    chain: str
+
+
+class Nft:
+    """A netlink socket, the chains that have been read through it, and libnftables if it is needed."""
+
+    def __init__(self) -> None:
+        """Raises NftError."""
+        try:
+            self._reader = Reader()
+        except NetlinkError as error:
+            raise NftError(str(error)) from error
+        self._chains: dict[_Place, Chain] = {}
+        self._generation = 0
+        self._library: Any = None
+        self._missing = ""
+
+    def load(self) -> None:
+        """Load libnftables, if that has not been tried. Raises NftError."""
+        if self._library is None and not self._missing:
+            try:
+                self._library = _library()
+            except NftError as error:
+                self._missing = str(error)
+        if self._missing:
+            raise NftError(self._missing)
+
+    def has_rules(self) -> bool:
+        """Whether nf_tables has any rule at all. Raises NftError."""
+        try:
+            return self._reader.has_rules()
+        except NetlinkError as error:
+            raise NftError(str(error)) from error
+
+    def apply(self, rule: Rule, family: Family) -> bool:
+        """Make one change; False if the rule to be added was there. Raises NftError, nothing changed."""
+        self.load()
+        wanted = expressible(rule, family)
+        place = _Place(family, rule.table, rule.chain)
+        try:
+            chain = self._chain(place)
+            if rule.operation is Operation.DELETE:
+                self._delete(place, rule, chain, wanted)
+                return True
+            if wanted is None or _find(chain, wanted, family) is not None:
+                return False
+            self._add(place, rule, chain, wanted)
+        except NetlinkError as error:
+            self._chains.clear()
+            raise NftError(str(error)) from error
+        return True
+
+    def _delete(self, place: _Place, rule: Rule, chain: Chain, wanted: Form | None) -> None:
+        at = rule.position - 1 if wanted is None else _find(chain, wanted, place.family)
+        if at is None or at >= len(chain.entries()):
+            raise NftError("no such rule")
+        self._change(f"delete rule {_name(place)} handle {chain.entries()[at].handle}")
+        if self._reader.generation() != self._next():
+            self._chains.clear()
+            return
+        self._generation = self._next()
+        del chain.entries()[at]
+
+    def look(self, rule: Rule, family: Family) -> View | None:
+        """What stands before ``rule`` in its chain; None if there is no such chain."""
+        number, _ = _FAMILIES[family]
+        try:
+            chain = self._chain(_Place(family, rule.table, rule.chain))
+            users = self._reader.users(number, rule.table, rule.chain)
+        except NetlinkError:
+            return None
+        reachable = users is None or users > len(chain.entries())
+        before = [] if is_first(rule) else chain.entries()[:MOST_RULES]
+        return View([_meaning(entry, family) for entry in before], reachable)
+
+    def _add(self, place: _Place, rule: Rule, chain: Chain, wanted: Form) -> None:
+        at = max(rule.position - 1, 0)
+        last = rule.operation is Operation.APPEND or (at and at == len(chain.entries()))
+        if last:
+            command = f"add rule {_name(place)} {wanted.text}"
+        elif at == 0:
+            command = f"insert rule {_name(place)} {wanted.text}"
+        elif at > len(chain.entries()):
+            raise NftError("the chain has fewer rules")
+        else:
+            before = chain.entries()[at].handle
+            command = f"insert rule {_name(place)} handle {before} {wanted.text}"
+        self._reader.listen(True)
+        try:
+            self._change(command)
+            change = self._reader.change()
+        finally:
+            self._reader.listen(False)
+        if change is None or change.generation != self._next() or len(change.added) != 1:
+            self._chains.clear()
+            return
+        self._generation = change.generation
+        if last:
+            chain.append(change.added[0])
+        elif at == 0:
+            chain.prepend(change.added[0])
+        else:
+            chain.entries().insert(at, change.added[0])
+
+    def _change(self, command: str) -> None:
+        status, _, said = self._library.cmd(command)
+        if status:
+            self._chains.clear()
+            raise NftError(f"libnftables: {' '.join(said.split('^')[0].split())}")
+
+    def _chain(self, place: _Place) -> Chain:
+        """The rules of a chain as they are now."""
+        generation = self._reader.generation()
+        if generation != self._generation:
+            self._chains.clear()
+            self._generation = generation
+        if place not in self._chains:
+            number, _ = _FAMILIES[place.family]
+            self._chains[place] = self._reader.rules(number, place.table, place.chain)
+            if self._reader.generation() != generation:
+                # Changed meanwhile: what was read is good for this once.
+                return self._chains.pop(place)
+        return self._chains[place]
+
+    def _next(self) -> int:
+        return (self._generation + 1) & 0xFFFFFFFF
+
+
+def expressible(rule: Rule, family: Family) -> Form | None:
+    """How ``rule``, its ports numbers, is said to libnftables; None for `-D CHAIN NUMBER`, which says none.
+
+    Raises NftError.
+    """
+    if rule.table not in _TABLES or not statement.CHAIN_NAME.fullmatch(rule.chain):
+        raise NftError("no name for libnftables")
+    if rule.operation is Operation.DELETE and rule.position:
+        return None
+    found = statement.form(rule, family)
+    if found is None:
+        raise NftError("no form for it that is certain")
+    return found
+
+
+def _library() -> Any:
+    try:
+        import nftables
+
+        return nftables.Nftables()
+    except (ImportError, OSError, AttributeError) as error:
+        raise NftError(f"python3-nftables cannot be loaded: {error}") from error
+
+
+def _find(chain: Chain, wanted: Form, family: Family) -> int | None:
+    """The place of the first rule that iptables would call the same."""
+    if not chain.may_contain(wanted.needle):
+        return None
+    for at, entry in enumerate(chain.entries()):
+        if wanted.needle in entry.expressions:
+            found = _meaning(entry, family)
+            if found == wanted.meaning:
+                return at
+            if not found.complete and _may_be_same(entry.expressions):
+                raise NftError("the chain holds rules that only iptables can read")
+    return None
+
+
+def _meaning(entry: Entry, family: Family) -> Meaning:
+    if entry.meaning is None:
+        entry.meaning = read(entry.expressions, family)
+    return entry.meaning
+
+
+def _may_be_same(expressions: bytes) -> bool:
+    """Whether iptables may call a rule the same though it has no meaning here.
+
+    Ports are matches `tcp` and `udp` to older releases of iptables.
+    """
+    return b"match\0" in expressions and (b"tcp\0" in expressions or b"udp\0" in expressions)
+
+
+def _name(place: _Place) -> str:
+    return f"{_FAMILIES[place.family][1]} {place.table} {place.chain}"

@@ -1,0 +1,1 @@
+"""``Knock`` → event: who has shown that he may."""

@@ -1,0 +1,90 @@
+"""The file of one-time sequences: a sequence a line, each good for one opening.
+
+A used line is marked in place: its first character becomes ``#``. Lines that begin with ``#``, blank
+ones, and those that are no sequence are passed over. The file is locked while it is changed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pyknockd.model import Step
+from pyknockd.proof.notation import BLANKS, parse_sequence
+
+MOST_BYTES = 1 << 20
+
+
+class OneTimeError(Exception):
+    """A file cannot be read or written, or holds no such sequence; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A usable line: where it begins in the file, in bytes, and what it says."""
+
+    offset: int
+    steps: tuple[Step, ...]
+
+
+def first_sequence(path: str) -> tuple[Step, ...]:
+    """The sequence that is in force; empty if all are used. Raises OneTimeError."""
+    descriptor = _open(path)
+    try:
+        return next((line.steps for line in _usable(_content(descriptor))), ())
+    finally:
+        os.close(descriptor)
+
+
+def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Mark the line that says ``steps`` as used; the sequence in force now, empty if none is left.
+
+    Returns once the mark is on the disk. Raises OneTimeError, and then the line must not be
+    honoured: it was used before, or nobody could keep it from being used again.
+    """
+    descriptor = _open(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lines = list(_usable(_content(descriptor)))
+        used = next((line for line in lines if line.steps == steps), None)
+        if used is None:
+            raise OneTimeError(f"{path}: the sequence has been used already")
+        if os.pwrite(descriptor, b"#", used.offset) != 1:
+            raise OneTimeError(f"{path}: cannot be written")
+        os.fdatasync(descriptor)
+        return next((line.steps for line in lines if line is not used), ())
+    except OSError as error:
+        raise OneTimeError(f"{path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError as error:
+        raise OneTimeError(f"{path}: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+        os.close(descriptor)
+        raise OneTimeError(f"{path}: expected a plain file of at most {MOST_BYTES} bytes")
+    return descriptor
+
+
+def _content(descriptor: int) -> bytes:
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        return file.read()
+
+
+def _usable(content: bytes) -> Iterator[_Line]:
+    offset = 0
+    for line in content.split(b"\n"):
+        text = line.decode("utf-8", "surrogateescape").strip(BLANKS)
+        if text and not text.startswith("#"):
+            steps = parse_sequence(text)
+            if not isinstance(steps, str):
+                yield _Line(offset, steps)
+        offset += len(line) + 1

@@ -1,0 +1,1 @@
+"""Event → what people and programs read."""

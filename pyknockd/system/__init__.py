@@ -1,0 +1,1 @@
+"""What any daemon needs of Linux; knows nothing of knocks."""
