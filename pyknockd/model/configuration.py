@@ -1,0 +1,71 @@
+"""What the two files of settings say, and what there is to say about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pyknockd.model.doors import Door
+
+ANY_INTERFACE = "any"
+AUTO_INTERFACE = "auto"
+
+
+class Timers(Enum):
+    """What a stop does with timed doors that stand open."""
+
+    KEEP = "keep"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of each thing there may be.
+
+    ``log_lines`` are the ``Stage`` lines a second that are not left out, ``history_rows`` and
+    ``history_days`` how much of the past the journal keeps.
+    """
+
+    attempts: int = 65_536
+    commands: int = 64
+    log_lines: int = 200
+    hung_seconds: int = 60
+    history_rows: int = 10_000
+    history_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say."""
+
+    interfaces: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    timers: Timers = Timers.KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole knockd.conf, ``None`` where it does not say, and pyknockd.yaml as ``extras``."""
+
+    doors: tuple[Door, ...] = ()
+    use_syslog: bool = False
+    log_file: str | None = None
+    pid_file: str | None = None
+    interface: str | None = None
+    extras: Extras = Extras()
+
+
+class Severity(Enum):
+    """Whether a remark keeps the file from being used."""
+
+    MISTAKE = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something about the file that its author should know. ``line`` counts from 1; 0 is none."""
+
+    severity: Severity
+    line: int
+    text: str

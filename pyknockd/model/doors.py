@@ -1,0 +1,65 @@
+"""Doors: the sequence that opens each, and what opening and closing it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyknockd.model.packets import Flags, Protocol
+
+PLACEHOLDER = "%IP%"
+
+
+def expand(template: str, source: str) -> str:
+    """``template`` with the address ``source`` in place of every ``%IP%``."""
+    return template.replace(PLACEHOLDER, source)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One port of a sequence. ``port`` is 0 to 65535."""
+
+    port: int
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The text of a command before ``%IP%`` is filled in, for either address family.
+
+    ``None`` means that the directive is absent, the empty text that it is there and says nothing:
+    an absent ``v6`` falls back to ``v4``, an empty one does nothing.
+    """
+
+    v4: str | None = None
+    v6: str | None = None
+
+    def for_source(self, source: str) -> str:
+        """The template that serves ``source``; the empty text if there is nothing to run."""
+        if ":" in source and self.v6 is not None:
+            return self.v6
+        return self.v4 or ""
+
+    def is_there(self, source: str) -> bool:
+        """Whether a directive says anything for ``source``, be it the empty text."""
+        return self.v4 is not None or (":" in source and self.v6 is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A section of the file: the sequence that opens it and what opening it does.
+
+    ``timeout`` is how many seconds an attempt may take from its first knock, ``open_for`` how many
+    seconds pass between the end of the opening command and the closing one. ``target`` is the one
+    destination address this door listens to; ``None`` means every address of the interface.
+    """
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    timeout: float = 25.0
+    required: Flags = Flags(0)
+    forbidden: Flags = Flags(0)
+    target: str | None = None
+    opening: Command = Command()
+    closing: Command = Command()
+    open_for: float = 10.0
+    one_time_file: str | None = None
