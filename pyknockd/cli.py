@@ -9,21 +9,22 @@ import argparse
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic
 
 from pyknockd import __version__
-from pyknockd.config.files import ConfigError, load
-from pyknockd.daemon import SIGNALS, Daemon, World
-from pyknockd.doors.commands import missing_programs, templates
-from pyknockd.doors.journal import Journal
+from pyknockd.capture import CaptureError
+from pyknockd.config import ConfigError, load
+from pyknockd.config.advice import missing_programs
+from pyknockd.daemon import SIGNALS, Capture, Daemon, World
+from pyknockd.doors import Journal
 from pyknockd.firewall import Firewall
-from pyknockd.model import AUTO_INTERFACE, Config
-from pyknockd.report.log import Log, LogError
-from pyknockd.report.report import Report
+from pyknockd.model import AUTO_INTERFACE, Config, templates
+from pyknockd.model.events import Event, Side, Trouble
+from pyknockd.report import Log, Report
 from pyknockd.system.background import (
     AlreadyRunning,
     PidFile,
@@ -32,9 +33,6 @@ from pyknockd.system.background import (
     fill_standard_descriptors,
 )
 from pyknockd.system.signals import Signals
-
-if TYPE_CHECKING:
-    from pyknockd.capture.capture import Capture
 
 CONFIG_PATH = "/etc/knockd.conf"
 SETTINGS_PATH = "/etc/pyknockd.yaml"
@@ -97,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _serve(options)
     except ConfigError as error:
         _show(options, error.said, error.lines)
-    except (StartError, LogError, AlreadyRunning) as error:
+    except (StartError, CaptureError, AlreadyRunning) as error:
         print(f"knockd: {error}", file=sys.stderr)
     return 1
 
@@ -113,16 +111,21 @@ def _serve(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         log = Log(verbose=options.verbose, debug=options.debug)
         log.open(config.log_file, use_syslog=config.use_syslog)
+        before: list[Event] = []
         if launch is not None:
-            _write_pid_file(config.pid_file or PID_PATH, stack, log)
-        capture = _listen(options, config, log)
-        journal = Journal(_journal_path(options.config), log.say)
+            before += _write_pid_file(config.pid_file or PID_PATH, stack)
+        journal = Journal(_journal_path(options.config))
         stack.callback(journal.close)
-        report = Report(log, look_up=options.lookup)
-        world = World(capture, signals, report, journal, lambda: _read_again(options, report))
+        world = World(
+            _capture(options, config),
+            signals,
+            Report(log, look_up=options.lookup),
+            journal,
+            lambda: _read(options),
+            options.config,
+        )
         daemon = Daemon(world, config)
-        if capture.names:
-            log.say(f"starting up, listening on {','.join(capture.names)}")
+        daemon.start(before)
         if launch is not None:
             launch.succeeded()
         daemon.run()
@@ -140,25 +143,27 @@ def _check(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _listen(options: argparse.Namespace, config: Config, log: Log) -> Capture:
-    """Capture on the interfaces that are to be listened on. Raises StartError."""
+def _capture(
+    options: argparse.Namespace, config: Config
+) -> Callable[[Callable[[str], bool]], Capture]:
+    """What makes the capture, on the interfaces that are to be listened on. Raises StartError."""
     # Here and not above: what ends before it listens need not wait for scapy to load.
     try:
-        from pyknockd.capture.capture import Capture
-        from pyknockd.capture.sniffer import CaptureError
+        from pyknockd.capture import capture, flood
     except ImportError as error:
         hint = f"try: apt install python3-scapy (this is {sys.executable})"
         raise StartError(f"{error}; {hint}") from error
-    try:
-        capture = Capture(_interfaces(options, config), log, ipv4_only=options.only_ip_v4)
-        capture.listen(config.doors)
-    except CaptureError as error:
-        raise StartError(str(error)) from error
-    return capture
+    names, limits = _interfaces(options, config), config.extras.limits
+
+    def make(knows: Callable[[str], bool]) -> Capture:
+        control = flood.Flood(knows, limits.first_knocks, limits.attempts, PATIENCE)
+        return capture.Capture(names, control, ipv4_only=options.only_ip_v4)
+
+    return make
 
 
 def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
-    """The command line goes before knockd.conf, and that before pyknockd.yaml."""
+    """The command line takes precedence over knockd.conf, and that over pyknockd.yaml."""
     text = options.interface or config.interface
     if text:
         # An alias, eth0:1, is no interface but an address of one.
@@ -178,12 +183,13 @@ def _journal_path(config_path: str) -> Path:
     return folder / f"doors-{digest[:12]}.sqlite"
 
 
-def _write_pid_file(path: str, stack: ExitStack, log: Log) -> None:
+def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
     """Raises AlreadyRunning; a file that cannot be written is only told."""
     try:
         stack.enter_context(PidFile(path))
     except PidFileError as error:
-        log.say(str(error))
+        return [Trouble(monotonic(), Side.PID_FILE, str(error))]
+    return []
 
 
 def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
@@ -197,11 +203,6 @@ def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
         log_file=config.log_file or options.logfile,
         pid_file=config.pid_file or options.pidfile,
     )
-
-
-def _read_again(options: argparse.Namespace, report: Report) -> Config:
-    report.say(f"re-reading config file: {options.config}")
-    return _read(options)
 
 
 def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark
 # limit → lowest and highest value
 _LIMITS = {
     "attempts": (1, 10_000_000),
+    "first_knocks": (1, 1_000_000),
     "commands": (1, 4_096),
     "log_lines": (0, 1_000_000),
     "hung_seconds": (1, 86_400),

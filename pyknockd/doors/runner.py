@@ -1,283 +1,207 @@
-"""Actions, as they fall due: each is a change of the firewall in process, or a program."""
+"""Carries a change out: in the firewall, in process, or as a program. Knows nothing of openings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-from pyknockd.doors.commands import check_words, command_of, record, templates, too_long
-from pyknockd.doors.journal import Journal
-from pyknockd.doors.schedule import Schedule
-from pyknockd.firewall import Firewall, Outcome, is_iptables
-from pyknockd.model import Action, ActionKind, Command, Door, Limits, expand
-from pyknockd.report.report import Report
-from pyknockd.system.process import CommandError, Commands, Ended
-from pyknockd.system.shell import split
+from pyknockd.firewall import Applied, Firewall, Outcome, is_iptables
+from pyknockd.model import Change, ChangeKind
+from pyknockd.model.events import (
+    ChangeEvent,
+    CommandEnded,
+    CommandHung,
+    CommandStarted,
+    LeftToProgram,
+    LockHeld,
+    RuleGone,
+    RuleHidden,
+)
+from pyknockd.system.process import CommandError, Programs
 
 LOCK_RETRY_SECONDS = 0.005
 LOCK_TOLD_SECONDS = 1.0  # how long another program may hold iptables' lock without a word
+_SLOW_RETRY_SECONDS = 0.1  # once that has been told
 SHELL = "/bin/sh"
+TIMED_OUT = 124  # what timeout(1) answers
 _NO_SUCH_RULE = 1  # what `iptables -C` answers
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """The words to run once it is known whether the rule is there, and a warning if they are run."""
+class Phase(Enum):
+    """How far a change is that is under way."""
 
-    words: list[str]
-    warning: str = ""
+    LOOKING = "looking"  # a program looks whether its rule is there
+    LOCKED_OUT = "locked out"  # another program holds iptables' lock
+    RUNNING = "running"
 
 
 @dataclass(slots=True)
-class _LockedOut:
-    """The words to run once iptables' lock is free, since when they wait, and whether that is told."""
+class _UnderWay:
+    """A change under way, and since when it has been in its phase, in seconds.
 
-    words: list[str]
+    ``hidden`` is why its rule will open nothing, if it is run; ``hung``: nobody waits for it.
+    """
+
+    change: Change
+    phase: Phase
     since: float
+    hidden: str = ""
     told: bool = False
+    hung: bool = False
 
 
 class Runner:
-    """Opens doors, and closes them when their time comes."""
+    """The changes under way. What becomes of each comes out as events; the last is CommandEnded."""
 
-    def __init__(self, report: Report, journal: Journal, limits: Limits) -> None:
-        self._report = report
-        self._journal = journal
-        self._limits = limits
-        self._firewall = Firewall()
-        self._schedule = Schedule(limits.commands)
-        self._commands = Commands()
-        # Actions that wait for iptables' lock.
-        self._locked_out: dict[Action, _LockedOut] = {}
-        # Actions whose rule is being looked for.
-        self._checked: dict[Action, _Checked] = {}
-        # Openings that hung, and whose closing was therefore planned before they have ended.
-        self._given_up: set[Action] = set()
-        # Closings to come.
-        self._closings: set[Action] = set()
+    def __init__(self, firewall: Firewall, hung_seconds: float) -> None:
+        self.hung_seconds = hung_seconds
+        self._firewall = firewall
+        self._programs = Programs()
+        self._under_way: dict[Change, _UnderWay] = {}
 
-    def prepare(self, doors: Iterable[Door]) -> None:
-        """Find out how each command will be run, and load what that takes."""
-        for line in self._firewall.prepare(templates(doors)):
-            if line.startswith("warning: "):
-                self._report.say(line)
-            else:
-                self._report.log.show(f"firewall: {line}")
+    def __len__(self) -> int:
+        return len(self._under_way)
 
-    def recover(self, now: float) -> None:
-        """Take over the doors that were left open, each to be closed when its time comes."""
-        for standing in self._journal.standing():
-            record = standing.record
-            door = Door(record.door, closing=Command(record.closing), open_for=record.open_for)
-            closing = Action(
-                ActionKind.CLOSE,
-                door,
-                record.source,
-                record.closing or "",
-                standing.number,
-                recovered=True,
-            )
-            self._close_later(closing, now + standing.seconds_left)
+    def begin(self, change: Change, now: float) -> list[ChangeEvent]:
+        """Carry ``change`` out, or begin to."""
+        under_way = _UnderWay(change, Phase.RUNNING, now)
+        self._under_way[change] = under_way
+        if not change.look_first or not _is_iptables(change):
+            return self._run(under_way, now)
+        words = change.words or ()
+        there = self._firewall.is_there(words)
+        if there is None:
+            check = _checking(words)
+            return self._look(under_way, check, now) if check else self._run(under_way, now)
+        return self._run(under_way, now) if there else self._gone(change, now)
 
-    def open(self, door: Door, source: str, now: float) -> None:
-        """Run the door's opening command for ``source``; the closing one follows it in time."""
-        template = door.opening.for_source(source)
-        if not template:
-            return
-        if too_long(template, source):
-            self._complain("error: parsed start command has been truncated! --> won't execute it")
-        elif too_long(door.closing.for_source(source), source):
-            self._complain(
-                "error: parsed stop command has been truncated! --> won't execute start command"
-            )
-        else:
-            number = self._journal.opening(record(door, source))
-            self._schedule.add(Action(ActionKind.OPEN, door, source, template, number), now)
-            self.work(now)
-
-    def work(self, now: float) -> None:
-        """Take note of what has ended, and start what is due."""
-        for ended in self._commands.ended():
-            self._program_ended(ended, now)
-        for action in self._commands.hung(now, self._limits.hung_seconds):
-            self._report.say(
-                f"{action.door.name}: still running after {self._limits.hung_seconds} seconds, no"
-                f" longer waited for: {command_of(action)}"
-            )
-            self._schedule.done(action)
-            if action.kind is ActionKind.OPEN:
-                self._given_up.add(action)
-                self._plan_closing(action, now)
-        self._try_lock(now)
-        while due := self._schedule.due(now):
-            for action in due:
-                self._run(action, now)
+    def work(self, now: float) -> list[ChangeEvent]:
+        """What has come to pass since the last call."""
+        events: list[ChangeEvent] = []
+        for ended in self._programs.ended():
+            if isinstance(ended.key, Change):
+                events += self._program_ended(self._under_way[ended.key], ended.status, now)
+        for under_way in list(self._under_way.values()):
+            if under_way.phase is Phase.LOCKED_OUT:
+                events += self._try_lock(under_way, now)
+            elif not under_way.hung and now - under_way.since >= self.hung_seconds:
+                under_way.hung = True
+                events.append(CommandHung(now, under_way.change, self.hung_seconds))
+        return events
 
     def next_deadline(self, now: float) -> float | None:
         """When ``work`` is to be called at the latest, or None. An ended program calls for it too."""
-        told = all(waiting.told for waiting in self._locked_out.values())
-        retry = now + LOCK_RETRY_SECONDS * (20 if told else 1) if self._locked_out else None
-        deadlines = (
-            self._schedule.next_deadline(),
-            self._commands.next_deadline(self._limits.hung_seconds),
-            retry,
-        )
-        return min((d for d in deadlines if d is not None), default=None)
+        deadlines = []
+        for under_way in self._under_way.values():
+            if under_way.phase is Phase.LOCKED_OUT:
+                retry = _SLOW_RETRY_SECONDS if under_way.told else LOCK_RETRY_SECONDS
+                deadlines.append(now + retry)
+            elif not under_way.hung:
+                deadlines.append(under_way.since + self.hung_seconds)
+        return min(deadlines, default=None)
 
-    def _try_lock(self, now: float) -> None:
-        """Once the lock has been held for too long iptables itself is to say so."""
-        for action, waiting in list(self._locked_out.items()):
-            passed = now - waiting.since
-            if passed >= self._limits.hung_seconds:
-                del self._locked_out[action]
-                self._start(action, waiting.words, now)
-                continue
-            if passed >= LOCK_TOLD_SECONDS and not waiting.told:
-                waiting.told = True
-                self._report.say(
-                    f"{action.door.name}: another program holds iptables' lock: waiting"
-                )
-            self._change_firewall(action, waiting.words, now)
+    def _run(self, under_way: _UnderWay, now: float) -> list[ChangeEvent]:
+        change = under_way.change
+        events: list[ChangeEvent] = [CommandStarted(now, change)]
+        if change.words == ():
+            return events + self._ended(under_way, 0, now)
+        if change.words is not None and is_iptables(change.words):
+            return events + self._change_firewall(under_way, now)
+        return events + self._start(under_way, [SHELL, "-c", change.command], now)
 
-    def close_all(self, now: float) -> None:
-        """Let every closing that is to come be due now, and nothing open any more."""
-        for action in self._schedule.clear():
-            if action.kind is ActionKind.CLOSE:
-                self._schedule.add(action, now)
-            else:
-                self._journal.closed(action.number, None)
-        self.work(now)
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything is running or due."""
-        return bool(self._commands or self._locked_out or len(self._schedule))
-
-    @property
-    def open_doors(self) -> int:
-        """How many doors stand open and will be closed."""
-        return len(self._closings)
-
-    def change_limits(self, limits: Limits) -> None:
-        """Heed other limits from now on."""
-        self._limits = limits
-        self._schedule.at_once = limits.commands
-
-    def _run(self, action: Action, now: float) -> None:
-        command = command_of(action)
-        words = split(command)
-        if action.recovered and words is not None and is_iptables(words):
-            check = check_words(words)
-            if check is not None:
-                self._checked[action] = _Checked(words)
-                self._start(action, check, now, quiet=True)
-                return
-        self._announce(action, command, now)
-        if words == []:
-            self._ended(action, 0, now)
-        elif words is not None and is_iptables(words):
-            self._change_firewall(action, words, now)
-        else:
-            self._start(action, [SHELL, "-c", command], now)
-
-    def _announce(self, action: Action, command: str, now: float) -> None:
-        if action.kind is ActionKind.CLOSE:
-            self._closings.discard(action)
-            self._journal.closing(action.number)
-            self._report.about(action.source, f"{action.door.name}: command timeout", now)
-        self._report.say(f"{action.door.name}: running command: {command}", own_line_feed=True)
-
-    def _change_firewall(self, action: Action, words: list[str], now: float) -> None:
+    def _change_firewall(self, under_way: _UnderWay, now: float) -> list[ChangeEvent]:
+        change, words = under_way.change, under_way.change.words or ()
         applied = self._firewall.apply(words)
-        if applied.outcome is not Outcome.BUSY:
-            self._locked_out.pop(action, None)
+        events: list[ChangeEvent] = []
         if applied.reason:
-            self._report.log.debug(f"{action.door.name}: not in process: {applied.reason}")
+            events.append(LeftToProgram(now, change, applied.reason))
         if applied.warning and not applied.check:
-            self._report.say(f"{action.door.name}: {applied.warning}")
+            events.append(RuleHidden(now, change, applied.warning))
         if applied.outcome is Outcome.DONE:
-            self._ended(action, 0, now, already=applied.already)
-        elif applied.outcome is Outcome.BUSY:
-            self._locked_out.setdefault(action, _LockedOut(words, now))
-        elif applied.check and action.kind is ActionKind.OPEN:
-            self._checked[action] = _Checked(words, applied.warning)
-            self._start(action, list(applied.check), now, quiet=True)
-        else:
-            self._start(action, words, now)
+            return events + self._ended(under_way, 0, now, already=applied.already)
+        if applied.outcome is Outcome.BUSY:
+            if under_way.phase is not Phase.LOCKED_OUT:
+                under_way.phase, under_way.since = Phase.LOCKED_OUT, now
+            return events
+        return events + self._leave_to_program(under_way, applied, now)
 
-    def _start(self, action: Action, words: list[str], now: float, *, quiet: bool = False) -> None:
+    def _leave_to_program(
+        self, under_way: _UnderWay, applied: Applied, now: float
+    ) -> list[ChangeEvent]:
+        change = under_way.change
+        if applied.check and change.kind is ChangeKind.OPEN:
+            under_way.hidden = applied.warning
+            return self._look(under_way, applied.check, now)
+        return self._start(under_way, change.words or (), now)
+
+    def _look(self, under_way: _UnderWay, check: Sequence[str], now: float) -> list[ChangeEvent]:
+        return self._start(under_way, check, now, Phase.LOOKING)
+
+    def _start(
+        self, under_way: _UnderWay, words: Sequence[str], now: float, phase: Phase = Phase.RUNNING
+    ) -> list[ChangeEvent]:
+        under_way.phase, under_way.since = phase, now
         try:
-            self._commands.start(action, words, now, quiet=quiet)
+            self._programs.start(under_way.change, words, quiet=phase is Phase.LOOKING)
         except CommandError as error:
-            self._checked.pop(action, None)
-            self._complain(f"{action.door.name}: cannot run {error}")
-            self._ended(action, error.status, now)
+            return self._ended(under_way, error.status, now, problem=str(error))
+        return []
 
-    def _program_ended(self, ended: Ended, now: float) -> None:
-        action = ended.action
-        checked = self._checked.pop(action, None)
-        if checked is None:
-            self._ended(action, ended.status, now)
-        elif action.kind is ActionKind.OPEN and ended.status == 0:
-            self._ended(action, 0, now, already=True)
-        elif action.kind is ActionKind.OPEN:
-            if checked.warning:
-                self._report.say(f"{action.door.name}: {checked.warning}")
-            self._start(action, checked.words, now)
-        elif ended.status == _NO_SUCH_RULE:
-            self._forget(action)
-        else:
-            self._announce(action, command_of(action), now)
-            self._change_firewall(action, checked.words, now)
+    def _program_ended(self, under_way: _UnderWay, status: int, now: float) -> list[ChangeEvent]:
+        change = under_way.change
+        if under_way.phase is not Phase.LOOKING:
+            return self._ended(under_way, status, now)
+        if change.kind is ChangeKind.CLOSE:
+            gone = status == _NO_SUCH_RULE
+            return self._gone(change, now) if gone else self._run(under_way, now)
+        if status == 0:
+            return self._ended(under_way, 0, now, already=True)
+        if under_way.hung:
+            # Whoever knocked has been given up long ago: nothing is opened behind his back.
+            problem = f"{(change.words or ('',))[0]}: looking for its rule took too long"
+            return self._ended(under_way, TIMED_OUT, now, problem=problem)
+        events: list[ChangeEvent] = []
+        if under_way.hidden:
+            events.append(RuleHidden(now, change, under_way.hidden))
+        return events + self._start(under_way, change.words or (), now)
 
-    def _forget(self, action: Action) -> None:
-        """The rule of a recovered door is gone already: with the last reboot, or by hand."""
-        self._report.log.debug(f"{action.door.name}: closed already for {action.source}")
-        self._closings.discard(action)
-        self._journal.closed(action.number, None)
-        self._schedule.done(action)
+    def _try_lock(self, under_way: _UnderWay, now: float) -> list[ChangeEvent]:
+        """Once the lock has been held for too long iptables itself is to say so."""
+        passed = now - under_way.since
+        if passed >= self.hung_seconds:
+            return self._start(under_way, under_way.change.words or (), now)
+        events: list[ChangeEvent] = []
+        if passed >= LOCK_TOLD_SECONDS and not under_way.told:
+            under_way.told = True
+            events.append(LockHeld(now, under_way.change))
+        return events + self._change_firewall(under_way, now)
 
-    def _ended(self, action: Action, status: int, now: float, *, already: bool = False) -> None:
-        """``already``: the rule was there, and nothing was added."""
-        if status:
-            self._complain(f"{action.door.name}: command returned non-zero status code ({status})")
-        self._schedule.done(action)
-        if action.kind is ActionKind.CLOSE:
-            self._journal.closed(action.number, status)
-            return
-        self._journal.opened(action.number, status)
-        self._journal.trim(self._limits.history_rows, self._limits.history_days)
-        if action in self._given_up:
-            self._given_up.discard(action)
-        elif not already or self._put_off(action):
-            self._plan_closing(action, now)
-        else:
-            # Nobody is about to close what is there: it is the admin's own, and stays.
-            self._journal.closed(action.number, None)
+    def _gone(self, change: Change, now: float) -> list[ChangeEvent]:
+        del self._under_way[change]
+        return [RuleGone(now, change)]
 
-    def _plan_closing(self, action: Action, now: float) -> None:
-        door, source = action.door, action.source
-        if door.closing.is_there(source):
-            template = door.closing.for_source(source)
-            closing = Action(ActionKind.CLOSE, door, source, template, action.number)
-            self._close_later(closing, now + door.open_for)
+    def _ended(
+        self,
+        under_way: _UnderWay,
+        status: int,
+        now: float,
+        *,
+        already: bool = False,
+        problem: str = "",
+    ) -> list[ChangeEvent]:
+        del self._under_way[under_way.change]
+        return [CommandEnded(now, under_way.change, status, already, problem)]
 
-    def _put_off(self, action: Action) -> bool:
-        """Never mind the closings to come that run the same command; whether there were any."""
-        if not action.door.closing.is_there(action.source):
-            return False
-        command = expand(action.door.closing.for_source(action.source), action.source)
-        same = [closing for closing in self._closings if command_of(closing) == command]
-        for closing in same:
-            self._schedule.cancel(closing)
-            self._closings.discard(closing)
-            self._journal.closed(closing.number, None)
-        return bool(same)
 
-    def _close_later(self, closing: Action, at: float) -> None:
-        self._closings.add(closing)
-        self._schedule.add(closing, at)
+def _is_iptables(change: Change) -> bool:
+    return change.words is not None and is_iptables(change.words)
 
-    def _complain(self, text: str) -> None:
-        self._report.say(text)
-        self._report.log.complain(text)
+
+def _checking(words: Sequence[str]) -> tuple[str, ...]:
+    """The iptables command that tells whether the rule is there that ``words`` delete; none if unsure."""
+    found = [at for at, word in enumerate(words) if word in ("-D", "--delete")]
+    if len(found) != 1:
+        return ()
+    at = found[0]
+    return (*words[:at], "-C", *words[at + 1 :])

@@ -1,79 +1,103 @@
-"""What is still to be run: actions that wait for their time, their turn or a free place.
+"""What waits: for its time, for its turn, or for a free place.
 
-The actions of one source run one after the other, in the order in which they fell due. Sources never
-wait for each other, but no more than ``at_once`` actions run at the same time. One that is called
-*hung* gives up its place and its turn, so that it holds up neither its own source nor others.
+A change has *keys*: its door and source, and the rule that it makes or takes away. Of those with a
+key in common each waits until the one before it is done; nothing else ever waits for another. No
+more than ``at_once`` changes are under way at the same time. One that is called hung is done as far
+as this is concerned, so that it holds up nobody.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from heapq import heapify, heappop, heappush
+from collections.abc import Hashable, Iterable
+from heapq import heappop, heappush
 from itertools import count
 
-from pyknockd.model import Action, Limits
+from pyknockd.model import Change
 
 
 class Schedule:
-    """Actions to come and actions under way. Times are seconds of the clock that the caller uses."""
+    """Times to come, and changes that wait or are under way.
 
-    def __init__(self, at_once: int = Limits().commands) -> None:
+    Times are seconds of the clock that the caller uses, and each is an opening's, by its number.
+    """
+
+    def __init__(self, at_once: int) -> None:
         self.at_once = at_once
-        self._later: list[tuple[float, int, Action]] = []
+        self._timers: list[tuple[float, int, int]] = []
         self._order = count()
-        self._waiting: dict[str, deque[Action]] = {}
-        self._turns: deque[str] = deque()
-        self._running: dict[str, Action] = {}
+        # Each key's changes in their order; the first of them is under way, or waits for a place.
+        self._lanes: dict[Hashable, deque[Change]] = {}
+        self._keys: dict[Change, tuple[Hashable, ...]] = {}
+        self._ready: dict[Change, None] = {}
+        self._under_way: set[Change] = set()
 
-    def __len__(self) -> int:
-        """How many actions are to come."""
-        return len(self._later) + sum(map(len, self._waiting.values()))
+    @property
+    def waiting(self) -> int:
+        """How many changes wait for their turn or a place."""
+        return len(self._keys) - len(self._under_way)
 
-    def add(self, action: Action, at: float) -> None:
-        """Have ``action`` come up at the time ``at``."""
-        heappush(self._later, (at, next(self._order), action))
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits for its turn or a place, or is under way."""
+        return bool(self._keys)
 
-    def due(self, now: float) -> list[Action]:
-        """The actions to start now; they count as running until ``done``."""
-        while self._later and self._later[0][0] <= now:
-            action = heappop(self._later)[2]
-            queue = self._waiting.setdefault(action.source, deque())
-            queue.append(action)
-            if len(queue) == 1 and action.source not in self._running:
-                self._turns.append(action.source)
-        started = []
-        while self._turns and len(self._running) < self.at_once:
-            source = self._turns.popleft()
-            queue = self._waiting[source]
-            action = queue.popleft()
-            if not queue:
-                del self._waiting[source]
-            self._running[source] = action
-            started.append(action)
-        return started
+    @property
+    def has_ready(self) -> bool:
+        """Whether ``next`` has a change."""
+        return bool(self._ready) and len(self._under_way) < self.at_once
 
-    def cancel(self, action: Action) -> None:
-        """Never mind ``action``, if it has not come up yet."""
-        self._later = [item for item in self._later if item[2] is not action]
-        heapify(self._later)
+    def at(self, time: float, opening: int) -> None:
+        """Have ``opening`` come up at ``time``; so it does at every other time given for it."""
+        heappush(self._timers, (time, next(self._order), opening))
 
-    def done(self, action: Action) -> None:
-        """``action`` has ended, or is called hung: its source's next one may start."""
-        if self._running.get(action.source) is not action:
-            return
-        del self._running[action.source]
-        if action.source in self._waiting:
-            self._turns.append(action.source)
+    def come_up(self, now: float, most: int) -> list[int]:
+        """The openings whose time has come, at most so many at a time, earliest first."""
+        found: list[int] = []
+        while self._timers and self._timers[0][0] <= now and len(found) < most:
+            found.append(heappop(self._timers)[2])
+        return found
 
     def next_deadline(self) -> float | None:
-        """When the next action comes up, or None. What waits for its turn waits for ``done``."""
-        return self._later[0][0] if self._later else None
+        """When the next opening comes up, or None. What waits for its turn waits for ``done``."""
+        return self._timers[0][0] if self._timers else None
 
-    def clear(self) -> list[Action]:
-        """Take out every action to come, in the order of their times."""
-        waiting = [action for queue in self._waiting.values() for action in queue]
-        waiting += [action for _, _, action in sorted(self._later, key=lambda item: item[:2])]
-        self._waiting.clear()
-        self._turns.clear()
-        self._later.clear()
-        return waiting
+    def queue(self, change: Change, keys: Iterable[Hashable]) -> None:
+        """Have ``change`` take its turn behind all that share one of ``keys`` with it."""
+        self._keys[change] = tuple(dict.fromkeys(keys))
+        for key in self._keys[change]:
+            self._lanes.setdefault(key, deque()).append(change)
+        self._look(change)
+
+    def next(self) -> Change | None:
+        """The next change whose turn it is and for which there is a place; it is under way now."""
+        if not self.has_ready:
+            return None
+        change = next(iter(self._ready))
+        del self._ready[change]
+        self._under_way.add(change)
+        return change
+
+    def blocked_by(self, change: Change) -> Change | None:
+        """The change that ``change`` waits for, if it is not a place that it waits for."""
+        firsts = (self._lanes[key][0] for key in self._keys.get(change, ()))
+        return next((first for first in firsts if first != change), None)
+
+    def done(self, change: Change) -> None:
+        """``change`` has ended, is called hung, or is not to be done after all."""
+        self._ready.pop(change, None)
+        self._under_way.discard(change)
+        for key in self._keys.pop(change, ()):
+            lane = self._lanes[key]
+            lane.remove(change)
+            if lane:
+                self._look(lane[0])
+            else:
+                del self._lanes[key]
+
+    def _look(self, change: Change) -> None:
+        """Let ``change`` be ready if it is the first wherever it waits."""
+        if change not in self._under_way and all(
+            self._lanes[key][0] == change for key in self._keys[change]
+        ):
+            self._ready[change] = None

@@ -1,6 +1,15 @@
 """Change → kernel: which firewall a command means, and the change itself. Knows no door."""
 
-from pyknockd.firewall.firewall import Applied, Firewall, Outcome
-from pyknockd.firewall.program import is_iptables
+from pyknockd.firewall.firewall import Applied, Firewall, Outcome, Prepared
+from pyknockd.firewall.identity import Effect
+from pyknockd.firewall.program import deletes_by_number, is_iptables
 
-__all__ = ["Applied", "Firewall", "Outcome", "is_iptables"]
+__all__ = [
+    "Applied",
+    "Effect",
+    "Firewall",
+    "Outcome",
+    "Prepared",
+    "deletes_by_number",
+    "is_iptables",
+]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from pyknockd.firewall import iptables, program, shadowing
+from pyknockd.firewall.identity import Effect, effect_of
 from pyknockd.firewall.legacy import tables as legacy
 from pyknockd.firewall.legacy.tables import LegacyError
 from pyknockd.firewall.nft.tables import Nft, NftError, expressible
@@ -20,7 +22,7 @@ from pyknockd.system.shell import split
 # RFC 5737, RFC 3849: an address to fill in where only the form of a command matters.
 _SAMPLES = {Family.IPV4: "192.0.2.1", Family.IPV6: "2001:db8::1"}
 _BOTH_KINDS = (
-    "warning: there are rules in the legacy tables and in nf_tables: a packet must pass both, and"
+    "there are rules in the legacy tables and in nf_tables: a packet must pass both, and"
     " `iptables -S` shows only one"
 )
 
@@ -50,6 +52,14 @@ class Applied:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How each command will be run, a line each, and what is odd about the firewall."""
+
+    ways: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 class Firewall:
     """The programs that commands name, and a handle of nf_tables once it is needed."""
 
@@ -57,20 +67,16 @@ class Firewall:
         self._programs: dict[str, Program] = {}
         self._nft: Nft | None = None
 
-    def prepare(self, templates: Iterable[str]) -> list[str]:
-        """Get ready for commands with ``%IP%`` in them, whichever of them are iptables'.
-
-        Loads what they need, and gives a line for each on how it will be run, for the log.
-        """
+    def prepare(self, templates: Iterable[str]) -> Prepared:
+        """Get ready for commands with ``%IP%`` in them, whichever are iptables': load what they need."""
         self._programs.clear()
-        said = []
+        ways = []
         for template in dict.fromkeys(templates):
             words = _sample(template)
             if words is not None:
-                said.append(f"{template}: {self._way(words)}")
-        if said and self._rules_of_both_kinds():
-            said.append(_BOTH_KINDS)
-        return said
+                ways.append(f"{template}: {self._way(words)}")
+        odd = (_BOTH_KINDS,) if ways and self._rules_of_both_kinds() else ()
+        return Prepared(tuple(ways), odd)
 
     def _rules_of_both_kinds(self) -> bool:
         try:
@@ -78,14 +84,13 @@ class Firewall:
         except NftError:
             return False
 
-    def apply(self, words: list[str]) -> Applied:
+    def apply(self, words: Sequence[str]) -> Applied:
         """Make the change that the iptables command ``words`` asks for, if it is certain to be exact."""
         named = self._program(words[0])
-        change = iptables.parse(words[1:])
+        change = _rule(tuple(words[1:]))
         check = program.check_words(words)
         if change is None:
             return Applied(Outcome.RUN_THE_PROGRAM, "it is not understood completely", check=check)
-        change = numbered(change)
         try:
             done = self._change(change, named)
         except (LegacyError, NftError) as error:
@@ -97,14 +102,35 @@ class Firewall:
             return Applied(Outcome.DONE, already=True)
         return Applied(Outcome.DONE, warning=self._warning(change, named))
 
+    def effect(self, words: Sequence[str]) -> Effect | None:
+        """The rule that an iptables command makes or takes away; None if that cannot be told."""
+        change = _rule(tuple(words[1:]))
+        if change is None:
+            return None
+        named = self._program(words[0])
+        return effect_of(change, named.kind.value, named.family)
+
+    def is_there(self, words: Sequence[str]) -> bool | None:
+        """Whether the rule is there that an iptables command takes away; None if it cannot be told."""
+        change = _rule(tuple(words[1:]))
+        named = self._program(words[0])
+        if change is None or change.position or named.why_not:
+            return None
+        try:
+            if named.kind is Kind.LEGACY:
+                return legacy.is_there(change, named.family)
+            return self._tables().is_there(change, named.family)
+        except (LegacyError, NftError):
+            return None
+
     def check(self, templates: Iterable[str]) -> list[str]:
         """The warnings that opening would give, found without changing anything. Needs root."""
         found = []
         for template in dict.fromkeys(templates):
             words = _sample(template)
-            change = None if words is None else iptables.parse(words[1:])
+            change = None if words is None else _rule(tuple(words[1:]))
             if words is not None and change is not None:
-                found.append(self._warning(numbered(change), self._program(words[0])))
+                found.append(self._warning(change, self._program(words[0])))
         return [line for line in found if line]
 
     def _program(self, name: str) -> Program:
@@ -115,11 +141,11 @@ class Firewall:
     def _way(self, words: list[str]) -> str:
         """How a command will be run; loads what that needs."""
         named = self._program(words[0])
-        change = iptables.parse(words[1:])
+        change = _rule(tuple(words[1:]))
         try:
             if change is None:
                 raise NftError("it is not understood completely")
-            self._load(named, numbered(change))
+            self._load(named, change)
         except (LegacyError, NftError) as error:
             return f"{named.kind.value}, by the program: {error}"
         return f"{named.kind.value}, in process"
@@ -160,6 +186,13 @@ class Firewall:
         if named.kind is Kind.LEGACY:
             return legacy.look(change, named.family)
         return self._tables().look(change, named.family) if named.kind is Kind.NF_TABLES else None
+
+
+@lru_cache(maxsize=1_024)
+def _rule(arguments: tuple[str, ...]) -> Rule | None:
+    """The change that ``iptables ARGUMENTS…`` asks for, its ports as numbers; None if it is not clear."""
+    change = iptables.parse(arguments)
+    return None if change is None else numbered(change)
 
 
 def _sample(template: str) -> list[str] | None:

@@ -10,7 +10,8 @@ from os.path import realpath
 from pathlib import Path
 from shutil import which
 
-from pyknockd.firewall.rule import Family
+from pyknockd.firewall import iptables
+from pyknockd.firewall.rule import Family, Operation
 from pyknockd.system.process import CommandError, output
 
 # What is behind all of iptables' names, once links and alternatives are followed.
@@ -80,6 +81,12 @@ def check_words(words: Sequence[str]) -> tuple[str, ...]:
     if rest and words[at] in ("-I", "--insert") and rest[0].isdigit():
         del rest[0]
     return (*words[:at], "-C", words[at + 1], *rest)
+
+
+def deletes_by_number(words: Sequence[str]) -> bool:
+    """Whether an iptables command deletes whatever rule has a certain number when it is run."""
+    rule = iptables.parse(words[1:])
+    return rule is not None and rule.operation is Operation.DELETE and rule.position > 0
 
 
 def legacy_rules() -> bool:

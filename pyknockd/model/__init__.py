@@ -16,7 +16,7 @@ from pyknockd.model.configuration import (
     Severity,
     Timers,
 )
-from pyknockd.model.doors import PLACEHOLDER, Command, Door, Step, expand
+from pyknockd.model.doors import PLACEHOLDER, Command, Door, Step, expand, templates
 from pyknockd.model.packets import Flags, Knock, Link, Listen, Protocol
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "Step",
     "Timers",
     "expand",
+    "templates",
 ]

@@ -22,11 +22,13 @@ class Timers(Enum):
 class Limits:
     """How much of each thing there may be.
 
-    ``log_lines`` are the ``Stage`` lines a second that are not left out, ``history_rows`` and
-    ``history_days`` how much of the past the journal keeps.
+    ``first_knocks`` are those of unknown sources that are looked at in a second, before the others
+    are put aside; ``log_lines`` the ``Stage`` lines a second that are not left out; ``history_rows``
+    and ``history_days`` how much of the past the journal keeps.
     """
 
     attempts: int = 65_536
+    first_knocks: int = 200
     commands: int = 64
     log_lines: int = 200
     hung_seconds: int = 60

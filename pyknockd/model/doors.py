@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyknockd.model.packets import Flags, Protocol
@@ -63,3 +64,9 @@ class Door:
     closing: Command = Command()
     open_for: float = 10.0
     one_time_file: str | None = None
+
+
+def templates(doors: Iterable[Door]) -> list[str]:
+    """Every command of these doors, before an address is filled in."""
+    commands = [command for door in doors for command in (door.opening, door.closing)]
+    return [text for command in commands for text in (command.v4, command.v6) if text]

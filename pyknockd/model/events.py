@@ -60,9 +60,11 @@ class ClosedCause(Enum):
     SUPERSEDED = "superseded"  # another opening keeps the same rule there
     CANCELLED = "cancelled"  # before it had begun
     GONE = "gone"  # what it had opened was there no more
-    NOT_OURS = "not-ours"  # its command would take away what may be another's
+    NOT_OURS = "not-ours"  # what it was to open was open already, and not by us
+    BY_NUMBER = "by-number"  # its command names a number, which is another rule's by now
     FAILED = "failed"
     NOTHING_TO_CLOSE = "nothing-to-close"
+    FORGOTTEN = "forgotten"  # too many stand open without end; its rule stays
 
 
 class InterfaceState(Enum):

@@ -1,1 +1,5 @@
-"""``Knock`` → event: who has shown that he may."""
+"""Knock → event: who has shown that he may."""
+
+from pyknockd.proof.proofs import Proofs
+
+__all__ = ["Proofs"]

@@ -1,7 +1,8 @@
 """The file of one-time sequences: a sequence a line, each good for one opening.
 
 A used line is marked in place: its first character becomes ``#``. Lines that begin with ``#``, blank
-ones, and those that are no sequence are passed over. The file is locked while it is changed.
+ones, and those that are no sequence are passed over. The file is locked while it is changed, which
+may wait for another program, and for the disk: the loop has it done by a worker.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +18,8 @@ from pyknockd.model import Step
 from pyknockd.proof.notation import BLANKS, parse_sequence
 
 MOST_BYTES = 1 << 20
+LOCK_SECONDS = 2.0  # how long another program may hold the file
+_LOCK_RETRY_SECONDS = 0.01
 
 
 class OneTimeError(Exception):
@@ -47,7 +51,7 @@ def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """
     descriptor = _open(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, path)
         lines = list(_usable(_content(descriptor)))
         used = next((line for line in lines if line.steps == steps), None)
         if used is None:
@@ -60,6 +64,19 @@ def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: str) -> None:
+    """Whoever may read the file can lock it; so it is not waited for without end."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise OneTimeError(f"{path}: another program holds it locked") from error
+            time.sleep(_LOCK_RETRY_SECONDS)
 
 
 def _open(path: str) -> int:

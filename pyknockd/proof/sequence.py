@@ -28,7 +28,8 @@ A SYN that nobody answers is sent again by the client's kernel, with the same po
 sequence number. Such a retransmission is not a knock: it has no effect for as long as the source's
 last knocks are remembered. A new connection to the same port is a knock.
 
-Time comes in as ``now``, seconds of a clock that never goes back. Memory is bounded: by ``limit``
+Whatever happens is told, with its cause; that an attempt ends silently is said of the log. Time comes
+with the knock, in seconds of a clock that never goes back. Memory is bounded: by ``limit``
 attempts, by ``IDLE_SOURCES`` sources that are remembered without an attempt, by
 ``REMEMBERED_KNOCKS`` a source. When ``limit`` is reached the oldest attempt at stage 1 makes room;
 those further on are kept, and a newcomer is turned away rather than one of them.
@@ -40,7 +41,16 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyknockd.model import Door, Event, EventKind, Flags, Knock, Limits, Protocol
+from pyknockd.model import Door, Flags, Knock, Limits, Listen, Protocol
+from pyknockd.model.events import (
+    AttemptEnded,
+    AttemptEvent,
+    EndCause,
+    NotHeard,
+    NotHeardCause,
+    Opened,
+    StageReached,
+)
 
 IDLE_SOURCES = 8_192
 REMEMBERED_KNOCKS = 64
@@ -111,7 +121,7 @@ def _heard_by(listeners: Iterable[Listener]) -> dict[tuple[int, bool], list[List
     return found
 
 
-class Machine:
+class Sequences:
     """Every attempt under way at ``doors``, at most ``limit`` of them."""
 
     def __init__(self, doors: Iterable[Door], limit: int = Limits().attempts) -> None:
@@ -132,22 +142,42 @@ class Machine:
         """How many attempts are under way."""
         return self._count
 
-    def feed(self, knock: Knock, now: float) -> list[Event]:
-        """What ``knock``, heard at ``now``, does, in the order it is to be told."""
+    def listens(self) -> tuple[Listen, ...]:
+        """What there is to listen for."""
+        return tuple(
+            Listen(
+                step.protocol,
+                step.port,
+                step.port,
+                target=door.target,
+                required=door.required,
+                forbidden=door.forbidden,
+                can_wait=len(door.steps) > 1,
+            )
+            for door in (listener.door for listener in self._listeners)
+            for step in dict.fromkeys(door.steps)
+        )
+
+    def feed(self, knock: Knock) -> list[AttemptEvent]:
+        """What ``knock`` does, in the order it is to be told."""
+        now = knock.time
         events = self.expire(now)
         hearing = self.hearing(knock)
         if not hearing:
+            events += self._not_heard(knock)
             return events
         source = self._sources.get(knock.source)
         if source is None:
             source = self._sources[knock.source] = _Source(knock.source)
         events += self._overdue(source, now)
-        if not source.repeats(knock, now):
+        if source.repeats(knock, now):
+            events.append(NotHeard(now, knock, hearing[0].door, NotHeardCause.REPEATED))
+        else:
             touched = [a for a in source.attempts if a.listener.fits_destination(knock)]
             if touched:
                 events += self._advance(touched, knock)
             else:
-                events += self._begin(source, hearing, knock, now)
+                events += self._begin(source, hearing, knock)
         if not source.attempts:
             self._rest(source, now)
         return events
@@ -156,17 +186,21 @@ class Machine:
         """Whether anything is remembered of this address."""
         return source in self._sources
 
-    @property
-    def opens_at_once(self) -> bool:
-        """Whether a first knock may open a door."""
-        return any(len(one.door.steps) == 1 for one in self._listeners)
-
     def hearing(self, knock: Knock) -> list[Listener]:
         """Those who listen to ``knock``; without any it has no effect."""
         listeners = self._heard_by.get((knock.port, knock.protocol is _UDP), ())
         return [one for one in listeners if one.fits_flags(knock) and one.fits_destination(knock)]
 
-    def expire(self, now: float) -> list[Event]:
+    def _not_heard(self, knock: Knock) -> list[AttemptEvent]:
+        """Why nobody listens to ``knock``, if it is to a port of some sequence."""
+        listeners = self._heard_by.get((knock.port, knock.protocol is _UDP), ())
+        for one in listeners:
+            if one.fits_destination(knock):
+                return [NotHeard(knock.time, knock, one.door, NotHeardCause.FLAGS)]
+        cause = NotHeardCause.NOT_ADDRESSED_HERE
+        return [NotHeard(knock.time, knock, one.door, cause) for one in listeners[:1]]
+
+    def expire(self, now: float) -> list[AttemptEvent]:
         """The attempts whose time is over at ``now``, oldest deadline first."""
         if now < self._quiet_until:
             return []
@@ -183,31 +217,41 @@ class Machine:
             if not attempt.source.attempts:
                 self._rest(attempt.source, now)
         over.sort(key=lambda attempt: attempt.deadline)
-        return [_event(EventKind.TIMED_OUT, attempt) for attempt in over]
+        return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
-    def replace(self, old: Door, new: Door) -> None:
+    def replace(self, old: Door, new: Door, now: float) -> list[AttemptEvent]:
         """Let ``new`` stand in the place of ``old``, at which every attempt is over."""
+        events: list[AttemptEvent] = []
         for attempt in list(self._by_timeout.get(old.timeout, ())):
             if attempt.listener.door is old:
                 self._forget(attempt)
+                events.append(_ended(attempt, now, EndCause.ONE_TIME_USED))
         listeners = self._listeners
         self._listeners = [_listener(new) if one.door is old else one for one in listeners]
         self._heard_by = _heard_by(self._listeners)
+        return events
+
+    def end_all(self, now: float) -> list[AttemptEvent]:
+        """Every attempt is over, since other doors are to be guarded."""
+        under_way = [attempt for queue in self._by_timeout.values() for attempt in queue]
+        for attempt in under_way:
+            self._forget(attempt)
+        return [_ended(attempt, now, EndCause.RELOAD) for attempt in under_way]
 
     def next_deadline(self) -> float | None:
         """When the next attempt times out, or None."""
         firsts = [next(iter(queue)).deadline for queue in self._by_timeout.values() if queue]
         return min(firsts, default=None)
 
-    def _overdue(self, source: _Source, now: float) -> list[Event]:
+    def _overdue(self, source: _Source, now: float) -> list[AttemptEvent]:
         """What ``expire`` does not see: attempts by knocks older than those that came before them."""
         over = [attempt for attempt in source.attempts if attempt.deadline <= now]
         for attempt in over:
             self._end(attempt)
-        return [_event(EventKind.TIMED_OUT, attempt) for attempt in over]
+        return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
-    def _advance(self, attempts: list[_Attempt], knock: Knock) -> list[Event]:
-        events: list[Event] = []
+    def _advance(self, attempts: list[_Attempt], knock: Knock) -> list[AttemptEvent]:
+        events: list[AttemptEvent] = []
         for attempt in attempts:
             listener = attempt.listener
             if not listener.fits_flags(knock):
@@ -215,39 +259,54 @@ class Machine:
             step = listener.door.steps[attempt.stage]
             if step.port != knock.port or step.protocol is not knock.protocol:
                 self._end(attempt)
+                is_port = step.port == knock.port
+                cause = EndCause.WRONG_PROTOCOL if is_port else EndCause.WRONG_PORT
+                events.append(_ended(attempt, knock.time, cause, knock))
                 continue
             self._first_stage.pop(attempt, None)
             attempt.stage += 1
-            events += self._reached(attempt)
+            events += self._reached(attempt, knock.time)
         return events
 
-    def _begin(
-        self, source: _Source, hearing: list[Listener], knock: Knock, now: float
-    ) -> list[Event]:
-        events: list[Event] = []
+    def _begin(self, source: _Source, hearing: list[Listener], knock: Knock) -> list[AttemptEvent]:
+        events: list[AttemptEvent] = []
         for listener in hearing:
             first = listener.door.steps[0]
             if first.port != knock.port or first.protocol is not knock.protocol:
                 continue
-            attempt = _Attempt(source, listener, now + listener.door.timeout)
-            if len(listener.door.steps) > 1 and not self._admit(attempt):
-                continue
-            events += self._reached(attempt)
+            attempt = _Attempt(source, listener, knock.time + listener.door.timeout)
+            if len(listener.door.steps) > 1:
+                if not self._make_room(knock.time, events):
+                    turned_away = NotHeardCause.TURNED_AWAY
+                    events.append(NotHeard(knock.time, knock, listener.door, turned_away))
+                    continue
+                self._admit(attempt)
+            events += self._reached(attempt, knock.time)
         return events
 
-    def _reached(self, attempt: _Attempt) -> list[Event]:
-        events = [_event(EventKind.STAGE, attempt)]
-        if attempt.stage == len(attempt.listener.door.steps):
-            events.append(_event(EventKind.OPENED, attempt))
+    def _reached(self, attempt: _Attempt, now: float) -> list[AttemptEvent]:
+        source, door = attempt.source.address, attempt.listener.door
+        events: list[AttemptEvent] = [StageReached(now, source, door, attempt.stage)]
+        if attempt.stage == len(door.steps):
+            events.append(Opened(now, source, door))
             if attempt.stage > 1:
                 self._end(attempt)
         return events
 
-    def _admit(self, attempt: _Attempt) -> bool:
-        """Find room for a new attempt; False if only further stages could make it."""
-        oldest = next(iter(self._first_stage), None) if self._count >= self._limit else attempt
+    def _make_room(self, now: float, events: list[AttemptEvent]) -> bool:
+        """Room for one more attempt; False if only those at further stages could make it."""
+        if self._count < self._limit:
+            return True
+        oldest = next(iter(self._first_stage), None)
         if oldest is None:
             return False
+        self._forget(oldest)
+        events.append(_ended(oldest, now, EndCause.EVICTED))
+        return True
+
+    def _admit(self, attempt: _Attempt) -> None:
+        # Its source may have been forgotten with the attempt that made room.
+        self._sources[attempt.source.address] = attempt.source
         attempt.source.attempts.append(attempt)
         self._idle.pop(attempt.source.address, None)
         self._first_stage[attempt] = None
@@ -255,9 +314,6 @@ class Machine:
         self._count += 1
         if attempt.deadline < self._quiet_until:
             self._quiet_until = attempt.deadline
-        if oldest is not attempt:
-            self._forget(oldest)
-        return True
 
     def _end(self, attempt: _Attempt) -> None:
         attempt.source.attempts.remove(attempt)
@@ -282,5 +338,8 @@ class Machine:
             del self._idle[oldest], self._sources[oldest]
 
 
-def _event(kind: EventKind, attempt: _Attempt) -> Event:
-    return Event(kind, attempt.source.address, attempt.listener.door, attempt.stage)
+def _ended(
+    attempt: _Attempt, now: float, cause: EndCause, knock: Knock | None = None
+) -> AttemptEnded:
+    source, door = attempt.source.address, attempt.listener.door
+    return AttemptEnded(now, source, door, attempt.stage, cause, knock)

@@ -1,1 +1,7 @@
 """Event → what people and programs read."""
+
+from pyknockd.report.log import Log
+from pyknockd.report.reader import Report
+from pyknockd.report.status import Status
+
+__all__ = ["Log", "Report", "Status"]

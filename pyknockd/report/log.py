@@ -1,11 +1,8 @@
-"""Where the daemon's lines go: syslog, a log file, standard output. The words are knockd's.
-
-Readers of these lines exist (logwatch, fail2ban filters, grep): what knockd says too is said to the
-letter, and no line of pyknockd's own can be mistaken for one of those.
-"""
+"""Where the daemon's lines go: syslog, a log file, standard output and error."""
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -13,19 +10,21 @@ import stat
 import time
 from collections import deque
 
+from pyknockd.model.events import Side, Trouble
+from pyknockd.report.lines import Audience, Line
+
 _IDENT = "knockd"
 _PRIORITY = 3 * 8 + 5  # LOG_DAEMON, LOG_NOTICE: RFC 3164, 4.1.1
 _SYSLOG_SOCKET = "/dev/log"
 _BACKLOG = 1_000  # lines kept while syslog is away or slow
 _FILE_MODE = 0o640
-
-
-class LogError(Exception):
-    """A log file cannot be opened."""
+# What is longer is cut: rsyslog and journald do the same, and syslog's socket takes no datagram of
+# any size. knockd's longest lines hold a command of 4,095 bytes.
+MOST_LINE_BYTES = 8_192
 
 
 class Log:
-    """Says one line at a time, everywhere it was asked to. Never blocks and never raises at that."""
+    """Says one line at a time, everywhere it was asked to. Never blocks and never raises."""
 
     def __init__(self, *, verbose: bool = False, debug: bool = False) -> None:
         self._verbose = verbose
@@ -34,9 +33,14 @@ class Log:
         self._path: str | None = None
         self._file: int | None = None
         self._file_is_stuck = False
+        self._events: list[Trouble] = []
 
     def open(self, path: str | None, *, use_syslog: bool) -> None:
-        """Write to these from now on; the file is opened anew. Raises LogError, and keeps the old."""
+        """Write to these from now on; the file is opened anew, or the old one kept if that fails."""
+        if use_syslog and self._syslog is None:
+            self._syslog = _Syslog()
+        elif not use_syslog:
+            self._syslog = None
         descriptor = None
         if path is not None:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
@@ -46,26 +50,33 @@ class Log:
                 flags |= os.O_NOFOLLOW
             try:
                 descriptor = os.open(path, flags, _FILE_MODE)
-            except OSError as error:
-                raise LogError(f"cannot open log file {path}: {error.strerror}") from error
+            except (OSError, ValueError) as error:
+                self._tell(f"cannot open log file {path}: {getattr(error, 'strerror', error)}")
+                return
         if self._file is not None:
             os.close(self._file)
         self._path, self._file = path, descriptor
-        if use_syslog and self._syslog is None:
-            self._syslog = _Syslog()
-        elif not use_syslog:
-            self._syslog = None
 
-    def say(self, text: str, *, own_line_feed: bool = False) -> None:
-        """One line to syslog, to the log file, and with ``-v`` to standard output.
-
-        ``own_line_feed``: one of those messages that knockd sends to syslog with a line feed.
-        """
+    def write(self, line: Line) -> None:
+        """``line``, whose source is part of its text by now, to those who are to read it."""
+        text = _cut(line.text)
+        if line.audience is Audience.DEBUG:
+            self.debug(text)
+            return
         self.show(text)
+        if line.audience is Audience.VERBOSE:
+            return
         if self._syslog is not None:
-            self._syslog.say(f"{text}\n" if own_line_feed else text)
+            self._syslog.say(f"{text}\n" if line.line_feed else text)
         if self._file is not None:
             self._write(self._file, text)
+        if line.audience is Audience.ALARM and not self._verbose:
+            _print(text, 2)
+
+    def events(self) -> list[Trouble]:
+        """What there is to tell of the log itself since the last call."""
+        events, self._events = self._events, []
+        return events
 
     def _write(self, file: int, text: str) -> None:
         stamp = time.strftime("[%Y-%m-%d %H:%M] ")
@@ -75,23 +86,17 @@ class Log:
             # A full disk must not keep a door shut; the line is in the other places.
             if not self._file_is_stuck:
                 self._file_is_stuck = True
-                trouble = f"log file {self._path} cannot be written: {error.strerror}"
-                self.complain(trouble)
-                self.show(trouble)
-                if self._syslog is not None:
-                    self._syslog.say(trouble)
+                self._tell(f"log file {self._path} cannot be written: {error.strerror}")
         else:
             self._file_is_stuck = False
+
+    def _tell(self, text: str) -> None:
+        self._events.append(Trouble(time.monotonic(), Side.LOG, text))
 
     def show(self, text: str) -> None:
         """One line to standard output, if ``-v`` asks for it."""
         if self._verbose:
             _print(text)
-
-    def complain(self, text: str) -> None:
-        """One line to standard error, asked for or not."""
-        if not self._verbose:
-            _print(text, 2)
 
     def debug(self, text: str) -> None:
         """One line to standard output, if ``-D`` asks for it."""
@@ -129,14 +134,20 @@ class _Syslog:
         self.flush()
 
     def flush(self) -> None:
+        reconnected = False
         while self._waiting:
             try:
                 self._connected().send(self._waiting[0])
             except BlockingIOError:
                 return
-            except OSError:
-                if not self._reconnect():
+            except OSError as error:
+                if error.errno == errno.EMSGSIZE:  # never, as lines are cut; and then never again
+                    self._waiting.popleft()
+                    self._lost += 1
+                    continue
+                if reconnected or not self._reconnect():
                     return
+                reconnected = True
                 continue
             self._waiting.popleft()
         if self._lost:
@@ -179,6 +190,14 @@ def _is_shared(folder: str) -> bool:
 def _datagram(text: str) -> bytes:
     stamp = time.strftime("%b %e %H:%M:%S")
     return _bytes(f"<{_PRIORITY}>{stamp} {_IDENT}: {text}")
+
+
+def _cut(text: str) -> str:
+    data = _bytes(text)
+    if len(data) <= MOST_LINE_BYTES:
+        return text
+    more = len(data) - MOST_LINE_BYTES
+    return data[:MOST_LINE_BYTES].decode("utf-8", "replace") + f" … ({more} bytes more)"
 
 
 def _bytes(text: str) -> bytes:

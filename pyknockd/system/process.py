@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-
-from pyknockd.model import Action
 
 Process = subprocess.Popen[bytes]
 
@@ -25,67 +23,42 @@ class CommandError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An action whose program has ended; ``status`` is as a shell gives it, 0 to 255."""
+    """A program that has ended, by its key; ``status`` is as a shell gives it, 0 to 255."""
 
-    action: Action
+    key: Hashable
     status: int
 
 
-@dataclass(slots=True)
-class _Running:
-    action: Action
-    process: Process
-    began: float
-    hung: bool = False
-
-
-class Commands:
-    """The programs under way."""
+class Programs:
+    """The programs under way, each under a key of the caller's."""
 
     def __init__(self) -> None:
-        self._running: list[_Running] = []
+        self._running: dict[Hashable, Process] = {}
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(
-        self, action: Action, words: Sequence[str], now: float, *, quiet: bool = False
-    ) -> None:
-        """Run the program ``words`` for ``action``; ``quiet``: nobody hears it. CommandError."""
+    def start(self, key: Hashable, words: Sequence[str], *, quiet: bool = False) -> None:
+        """Run the program ``words``; ``quiet``: nobody hears it. Raises CommandError."""
         output = subprocess.DEVNULL if quiet else None
         try:
-            process = subprocess.Popen(
+            self._running[key] = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         except FileNotFoundError as error:
             raise CommandError(f"{words[0]}: no such program", NOT_FOUND) from error
         except (OSError, ValueError) as error:
             raise CommandError(f"{words[0]}: {error}", NOT_EXECUTABLE) from error
-        self._running.append(_Running(action, process, now))
 
     def ended(self) -> list[Ended]:
-        """The actions whose programs have ended since the last call."""
+        """The programs that have ended since the last call."""
         over = []
-        still = []
-        for running in self._running:
-            code = running.process.poll()
-            if code is None:
-                still.append(running)
-            else:
-                over.append(Ended(running.action, code if code >= 0 else KILLED - code))
-        self._running = still
+        for key, process in list(self._running.items()):
+            code = process.poll()
+            if code is not None:
+                over.append(Ended(key, code if code >= 0 else KILLED - code))
+                del self._running[key]
         return over
-
-    def hung(self, now: float, seconds: float) -> list[Action]:
-        """The actions whose programs have been running for ``seconds``; each is told once."""
-        late = [r for r in self._running if not r.hung and now - r.began >= seconds]
-        for running in late:
-            running.hung = True
-        return [running.action for running in late]
-
-    def next_deadline(self, seconds: float) -> float | None:
-        """When the next program will have been running for ``seconds``, or None."""
-        return min((r.began + seconds for r in self._running if not r.hung), default=None)
 
 
 def output(words: Sequence[str]) -> str:

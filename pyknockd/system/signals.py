@@ -29,8 +29,9 @@ class Signals:
         with suppress(BlockingIOError):
             while self._reader.recv(4096):
                 pass
-        numbers, self._pending = list(self._pending), {}
-        return numbers
+        # Exchanged before it is looked at: a signal that comes meanwhile goes to either, never to none.
+        pending, self._pending = self._pending, {}
+        return list(pending)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         # Not read off the wake-up socket: in a flood of signals it is full, and one would be lost.

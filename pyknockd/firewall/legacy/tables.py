@@ -71,6 +71,23 @@ def apply(rule: Rule, family: Family) -> Change:
             raise LegacyError(f"python-iptables cannot express it: {_text(error)}") from error
 
 
+def is_there(rule: Rule, family: Family) -> bool:
+    """Whether a rule that is to be deleted is there. Raises LegacyError if that cannot be told."""
+    if rule.table not in _existing_tables(family):
+        return False  # to look into it would create it
+    iptc = _iptc()
+    try:
+        with _table(iptc, rule.table, family) as table:
+            chain = iptc.Chain(table, rule.chain)
+            return table.is_chain(rule.chain) and _is_there(
+                iptc, chain, _entry(iptc, rule, family, table)
+            )
+    except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
+        raise LegacyError(_text(error)) from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise LegacyError(f"python-iptables cannot express it: {_text(error)}") from error
+
+
 def look(rule: Rule, family: Family) -> View | None:
     """What stands before ``rule`` in its chain; None if there is no such chain. Raises LegacyError."""
     if rule.table not in _existing_tables(family):

@@ -93,6 +93,18 @@ class Nft:
         self._generation = self._next()
         del chain.entries()[at]
 
+    def is_there(self, rule: Rule, family: Family) -> bool:
+        """Whether a rule that is to be deleted is there. Raises NftError if that cannot be told."""
+        wanted = expressible(rule, family)
+        if wanted is None:
+            raise NftError("it has no more than a number")
+        try:
+            chain = self._chain(_Place(family, rule.table, rule.chain))
+        except NetlinkError as error:
+            self._chains.clear()
+            raise NftError(str(error)) from error
+        return _find(chain, wanted, family) is not None
+
     def look(self, rule: Rule, family: Family) -> View | None:
         """What stands before ``rule`` in its chain; None if there is no such chain."""
         number, _ = _FAMILIES[family]

@@ -1,0 +1,371 @@
+"""The life of an opening, from the knock to its end: every transition there is.
+
+Theory of operation
+-------------------
+
+An *opening* is what comes of one knock that was right: a command that opens, and perhaps one that
+closes. It is in one state at a time::
+
+    WAITING ──→ OPENING ──→ OPEN ──→ CLOSE_WAITING ──→ CLOSING ──→ CLOSED
+                   │         ↑            ↑    ↑           │
+                   ↓         │            │    └─ RETRYING ┤  a closing that failed in passing
+              OPENING_HUNG ──┴────────────┘                ↓
+                   └──────────── LINGERING ←───────── CLOSING_HUNG
+
+A command that takes too long is *hung*: nothing waits for it any more, and its door is closed when its
+time comes all the same. What a hung opening command may still do after that is undone as well, when
+it ends at last: until then the opening is LINGERING.
+
+Commands of one door and source run one after the other, and so do all that make or take away the
+same *rule*, whoever asked. A rule belongs to every opening that made it or found it made by another of
+these. It is taken away when the last of their times has come, never while one of them still has
+time, and not at all if one of them is to stay open until somebody closes it. A rule that was there
+before any opening is somebody else's, and stays. When a rule is taken away, whoever did it, all
+openings that it belonged to are over.
+
+Openings are pure: time comes in as ``now``, seconds of a clock that never goes back; the changes to be
+carried out come out of ``due``, and what becomes of them goes into ``take``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
+
+from pyknockd.doors.opening import Opening, Plan, State
+from pyknockd.doors.schedule import Schedule
+from pyknockd.model import Change, ChangeKind
+from pyknockd.model.events import (
+    AlreadyThere,
+    Closed,
+    ClosedCause,
+    ClosingFailed,
+    CommandEnded,
+    CommandHung,
+    Event,
+    RuleGone,
+    Standing,
+    StandingCause,
+)
+
+FIRST_RETRY_SECONDS = 1.0
+LAST_RETRY_SECONDS = 3600.0
+# So many openings come up in one turn of the loop: packets and signals wait no longer than they take.
+AT_A_TIME = 64
+# Those that stay until somebody closes them; the oldest of more is remembered no longer.
+MOST_WITHOUT_END = 10_000
+
+_NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
+_NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
+
+
+# The rule of an opening in one of these may be there, and is the opening's.
+_HOLDING = frozenset(
+    (State.OPENING_HUNG, State.OPEN, State.CLOSE_WAITING, State.CLOSING_HUNG, State.RETRYING)
+)
+
+
+class Openings:
+    """Every opening that is not over. ``changed`` is called with each that is other than before."""
+
+    def __init__(self, at_once: int, changed: Callable[[Opening], None]) -> None:
+        self._schedule = Schedule(at_once)
+        self._changed = changed
+        self._all: dict[int, Opening] = {}
+        self._by_rule: dict[Hashable, dict[int, None]] = {}
+        self._without_end: dict[int, None] = {}
+        self._waiting: dict[Change, int] = {}
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def all(self) -> Iterable[Opening]:
+        """Each opening that is not over, oldest first."""
+        return self._all.values()
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait for their turn or a place."""
+        return self._schedule.waiting
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits for its turn, is under way, or is due."""
+        return self._schedule.busy
+
+    def allow(self, at_once: int) -> None:
+        """Let so many changes be under way at the same time from now on."""
+        self._schedule.at_once = at_once
+
+    def begin(self, plan: Plan, now: float) -> None:
+        """A knock was right. One like it that has not begun yet serves both."""
+        if not self._serves(plan):
+            opening = Opening(plan)
+            self._add(opening)
+            self._schedule.queue(plan.opening, opening.keys)
+            self._waiting[_alike(plan.opening)] = opening.number
+
+    def recover(self, plan: Plan, until: float | None, now: float) -> list[Event]:
+        """Take over one that was left open by a daemon before this one, to be closed at ``until``."""
+        opening = Opening(plan, State.OPEN, until)
+        self._add(opening)
+        self._set_timer(opening)
+        return [_standing(opening, now, StandingCause.RECOVERED)]
+
+    def due(self, now: float) -> tuple[list[Change], list[Event]]:
+        """The changes to be carried out now, and what else has come to pass.
+
+        Whoever carries them out tells ``take`` of each what became of it.
+        """
+        events: list[Event] = []
+        for number in self._schedule.come_up(now, AT_A_TIME):
+            opening = self._all.get(number)
+            if opening is not None and opening.until is not None and opening.until <= now:
+                self._time_is_over(opening)
+        changes: list[Change] = []
+        while len(changes) < AT_A_TIME and (change := self._schedule.next()):
+            if self._is_to_be_done(change, now, events):
+                changes.append(change)
+            else:
+                self._schedule.done(change)
+        return changes, events
+
+    def next_deadline(self) -> float | None:
+        """When ``due`` has something to do, though nothing ends before, or None."""
+        return 0.0 if self._schedule.has_ready else self._schedule.next_deadline()
+
+    def take(self, event: Event, now: float) -> list[Event]:
+        """What follows from what became of a change."""
+        if isinstance(event, CommandEnded):
+            self._schedule.done(event.change)
+            if event.change.kind is ChangeKind.OPEN:
+                return self._opened(event, now)
+            return self._closed(event, now)
+        if isinstance(event, CommandHung):
+            return self._hung(event.change, now)
+        if isinstance(event, RuleGone):
+            self._schedule.done(event.change)
+            return self._end(self._all[event.change.opening], ClosedCause.GONE, now)
+        return []
+
+    def close_all(self, now: float) -> list[Event]:
+        """Have every timed opening closed now, and let none begin any more."""
+        self._stopping = True
+        events: list[Event] = []
+        for opening in list(self._all.values()):
+            if opening.state is State.WAITING:
+                self._schedule.done(opening.plan.opening)
+                events += self._end(opening, ClosedCause.CANCELLED, now)
+            elif opening.until is not None and opening.plan.closing is not None:
+                self._set_timer(self._change(opening, until=now))
+        return events
+
+    # --- opening ---------------------------------------------------------------------------------
+
+    def _serves(self, plan: Plan) -> bool:
+        number = self._waiting.get(_alike(plan.opening))
+        opening = None if number is None else self._all.get(number)
+        return opening is not None and opening.state is State.WAITING
+
+    def _opened(self, event: CommandEnded, now: float) -> list[Event]:
+        opening = self._all.get(event.change.opening)
+        if opening is None:
+            return []
+        if opening.state in (State.CLOSING, State.CLOSING_HUNG):
+            self._change(opening, opening_runs=False, undo=True)
+            return []
+        if opening.state is State.LINGERING:
+            self._queue_closing(self._change(opening, opening_runs=False))
+            return []
+        if opening.state is State.OPENING or opening.plan.closing is None:
+            return self._stands(self._change(opening, opening_runs=False), event, now)
+        # It had hung, and its time runs already.
+        state = State.OPEN if opening.state is State.OPENING_HUNG else opening.state
+        self._change(opening, state=state, opening_runs=False, status=event.status)
+        return []
+
+    def _stands(self, opening: Opening, event: CommandEnded, now: float) -> list[Event]:
+        """The opening command has ended in time: what stands open now, and until when."""
+        plan = opening.plan
+        events: list[Event] = []
+        if plan.takes is not None and not event.status:
+            events = self._taken_away(plan.takes, ClosedCause.BY_DOOR, now, but=opening)
+        others = self._holders(plan.makes, but=opening)
+        if event.already and not others:
+            events.append(AlreadyThere(now, plan.opening))
+            return events + self._end(opening, ClosedCause.NOT_OURS, now, event.status)
+        if plan.closing is None and (plan.makes is None or event.status):
+            return events + self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
+        until = self._end_of(plan, now)
+        opening = self._change(opening, state=State.OPEN, until=until, status=event.status)
+        self._set_timer(opening)
+        cause = StandingCause.RENEWED if event.already else StandingCause.OPENED
+        if not event.status:
+            events.append(_standing(opening, now, cause))
+        for other in others:
+            served = _is_no_later(other, until) and _closes_for(other.plan, plan)
+            if served and other.state is State.OPEN:
+                events += self._end(other, ClosedCause.SUPERSEDED, now)
+        return events + self._bound(opening, now)
+
+    def _end_of(self, plan: Plan, now: float) -> float | None:
+        if plan.closing is None:
+            return None
+        return now if self._stopping else now + plan.open_for
+
+    def _bound(self, opening: Opening, now: float) -> list[Event]:
+        """Of those without end the oldest are forgotten."""
+        if opening.until is not None:
+            return []
+        self._without_end[opening.number] = None
+        if len(self._without_end) <= MOST_WITHOUT_END:
+            return []
+        return self._end(self._all[next(iter(self._without_end))], ClosedCause.FORGOTTEN, now)
+
+    def _hung(self, change: Change, now: float) -> list[Event]:
+        self._schedule.done(change)
+        opening = self._all[change.opening]
+        if change.kind is ChangeKind.CLOSE:
+            self._change(opening, state=State.CLOSING_HUNG)
+            return []
+        until = self._end_of(opening.plan, now)
+        opening = self._change(opening, state=State.OPENING_HUNG, until=until, opening_runs=True)
+        self._set_timer(opening)
+        return [_standing(opening, now, StandingCause.OPENED)]
+
+    # --- closing ---------------------------------------------------------------------------------
+
+    def _time_is_over(self, opening: Opening) -> None:
+        if opening.state in (State.OPEN, State.OPENING_HUNG, State.RETRYING):
+            self._queue_closing(opening)
+
+    def _queue_closing(self, opening: Opening) -> None:
+        closing = opening.plan.closing
+        if closing is not None:
+            self._change(opening, state=State.CLOSE_WAITING)
+            self._schedule.queue(closing, opening.keys)
+
+    def _is_to_be_done(self, change: Change, now: float, events: list[Event]) -> bool:
+        """Note that ``change`` begins, unless there is no need for it any more."""
+        opening = self._all.get(change.opening)
+        if opening is None:
+            return False
+        if change.kind is ChangeKind.OPEN:
+            self._waiting.pop(_alike(change), None)
+            self._change(opening, state=State.OPENING)
+            return True
+        if self._is_kept_open(opening, now):
+            events += self._end(opening, ClosedCause.SUPERSEDED, now)
+            return False
+        self._change(opening, state=State.CLOSING)
+        return True
+
+    def _is_kept_open(self, opening: Opening, now: float) -> bool:
+        """Whether what its closing takes away belongs to another that has time left."""
+        rule = opening.plan.makes if opening.plan.closes is None else opening.plan.closes
+        return any(
+            not _is_no_later(other, now) and _closes_for(opening.plan, other.plan)
+            for other in self._holders(rule, opening)
+        )
+
+    def _closed(self, event: CommandEnded, now: float) -> list[Event]:
+        opening = self._all.get(event.change.opening)
+        if opening is None:
+            return []
+        if _failed_in_passing(event):
+            delay = min(max(FIRST_RETRY_SECONDS, 2 * opening.delay), LAST_RETRY_SECONDS)
+            changes = {"state": State.RETRYING, "until": now + delay, "delay": delay}
+            self._set_timer(self._change(opening, status=event.status, **changes))
+            return [ClosingFailed(now, event.change, now + delay)]
+        events: list[Event] = []
+        rule = opening.plan.closes
+        if rule is not None and not event.status:
+            events = self._taken_away(rule, ClosedCause.GONE, now, but=opening)
+        if opening.undo:
+            self._queue_closing(self._change(opening, undo=False))
+            return events
+        if opening.opening_runs:
+            self._change(opening, state=State.LINGERING, status=event.status)
+            return events
+        cause = ClosedCause.FAILED if event.status else ClosedCause.TIME
+        return events + self._end(opening, cause, now, event.status)
+
+    def _taken_away(
+        self, rule: Hashable, cause: ClosedCause, now: float, but: Opening
+    ) -> list[Event]:
+        """``rule`` is gone: every opening that it belonged to is over."""
+        events: list[Event] = []
+        for other in self._holders(rule, but):
+            if not other.opening_runs:
+                events += self._end(other, cause, now)
+        return events
+
+    def _holders(self, rule: Hashable, but: Opening) -> list[Opening]:
+        """The openings, but for one, to which ``rule`` belongs."""
+        found = (self._all[number] for number in self._by_rule.get(rule, ()))
+        return [one for one in found if one.state in _HOLDING and one.number != but.number]
+
+    # --- bookkeeping -----------------------------------------------------------------------------
+
+    def _add(self, opening: Opening) -> None:
+        self._all[opening.number] = opening
+        if opening.plan.makes is not None:
+            self._by_rule.setdefault(opening.plan.makes, {})[opening.number] = None
+
+    def _change(self, opening: Opening, **changes: object) -> Opening:
+        changed = replace(self._all[opening.number], **changes)  # type: ignore[arg-type]
+        self._all[opening.number] = changed
+        self._changed(changed)
+        return changed
+
+    def _set_timer(self, opening: Opening) -> None:
+        if opening.until is not None:
+            self._schedule.at(opening.until, opening.number)
+
+    def _end(
+        self, opening: Opening, cause: ClosedCause, now: float, status: int | None = None
+    ) -> list[Event]:
+        closed = self._change(opening, state=State.CLOSED, cause=cause, status=status)
+        for change in (closed.plan.opening, closed.plan.closing):
+            if change is not None:
+                self._schedule.done(change)
+        del self._all[closed.number]
+        self._without_end.pop(closed.number, None)
+        if self._waiting.get(_alike(closed.plan.opening)) == closed.number:
+            del self._waiting[_alike(closed.plan.opening)]
+        rule = closed.plan.makes
+        if rule is not None:
+            self._by_rule[rule].pop(closed.number, None)
+            if not self._by_rule[rule]:
+                del self._by_rule[rule]
+        change = closed.plan.opening
+        command = closed.plan.closing.command if closed.plan.closing else ""
+        return [Closed(now, closed.number, change.door, change.source, cause, command)]
+
+
+def _standing(opening: Opening, now: float, cause: StandingCause) -> Standing:
+    change = opening.plan.opening
+    return Standing(now, opening.number, change.door, change.source, opening.until, cause)
+
+
+def _alike(change: Change) -> Change:
+    """What changes have in common that do the same for the same door and source."""
+    return replace(change, opening=0)
+
+
+def _closes_for(plan: Plan, other: Plan) -> bool:
+    """Whether the closing of ``plan`` would close what ``other`` has opened; so if it has none."""
+    if plan.closing is None or plan.closes is not None:
+        return plan.closing is None or plan.closes == other.makes
+    return other.closing is not None and plan.closing.command == other.closing.command
+
+
+def _is_no_later(opening: Opening, time: float | None) -> bool:
+    """Whether ``opening`` is to be over at ``time``, or earlier; None is later than all."""
+    return time is None or (opening.until is not None and opening.until <= time)
+
+
+def _failed_in_passing(event: CommandEnded) -> bool:
+    return bool(event.problem) or event.status == _NO_LOCK or event.status >= _NOT_RUN

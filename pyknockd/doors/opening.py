@@ -1,0 +1,72 @@
+"""An opening, as a value: what it is to do, and where it is in its life. See lifetime.py."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import Enum
+
+from pyknockd.model import Change
+from pyknockd.model.events import ClosedCause
+
+
+class State(Enum):
+    """Where an opening is in its life; the values are the journal's."""
+
+    WAITING = "waiting"
+    OPENING = "opening"
+    OPENING_HUNG = "opening-hung"
+    OPEN = "open"
+    CLOSE_WAITING = "close-waiting"
+    CLOSING = "closing"
+    CLOSING_HUNG = "closing-hung"
+    RETRYING = "retrying"
+    LINGERING = "lingering"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one opening is to do.
+
+    ``closing`` is None for a door that does not close by itself; then ``open_for`` means nothing.
+    ``makes`` is the rule that opening makes, ``takes`` the one that opening takes away, and ``closes``
+    the one that closing takes away, each None where that is not known.
+    """
+
+    opening: Change
+    closing: Change | None
+    open_for: float
+    makes: Hashable = None
+    takes: Hashable = None
+    closes: Hashable = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One opening as it is now. ``until`` is when it is to be closed, None for never or not yet.
+
+    ``status`` is the last command's; ``cause`` is why it is over, once it is. ``opening_runs``: its
+    opening command hung and has not ended yet. ``undo``: that has ended while the closing one ran,
+    which therefore is to run again. ``delay`` is how long the last retry waited, in seconds.
+    """
+
+    plan: Plan
+    state: State = State.WAITING
+    until: float | None = None
+    status: int | None = None
+    cause: ClosedCause | None = None
+    opening_runs: bool = False
+    undo: bool = False
+    delay: float = 0.0
+
+    @property
+    def number(self) -> int:
+        return self.plan.opening.opening
+
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        """What its changes share with others that must wait for them."""
+        change = self.plan.opening
+        rules = (self.plan.makes, self.plan.takes, self.plan.closes)
+        return ((change.door, change.source), *(rule for rule in rules if rule is not None))
