@@ -54,8 +54,8 @@ class Doors:
         """Take over what was left open, each to be closed when its time comes."""
         events: list[Event] = []
         for left in self._journal.left():
-            if left.closing is None and left.rebooted:
-                self._journal.forget(left)  # with the rules of before
+            if left.closing is None and not self._still_stands(left):
+                self._journal.forget(left)
             elif left.closing is not None and _names_a_number(left.closing):
                 # By now the number is another rule's.
                 self._journal.forget(left)
@@ -137,6 +137,12 @@ class Doors:
         if change.words is None or not is_iptables(change.words):
             return None
         return self._firewall.effect(change.words)
+
+    def _still_stands(self, left: Left) -> bool:
+        """Whether the rule is there of an opening without end; with a reboot rules go."""
+        words = split(left.opening)
+        known = left.stood and not left.rebooted and words and is_iptables(words)
+        return bool(known and words and self._firewall.is_there(words))
 
     def _plan_of(self, left: Left) -> Plan:
         opens = self._change(left.number, ChangeKind.OPEN, left.door, left.source, left.opening)

@@ -6,6 +6,8 @@ Theory of operation
 An *opening* is what comes of one knock that was right: a command that opens, and perhaps one that
 closes. It is in one state at a time::
 
+                 LOOKING ──→ GIVEN_UP
+                  ↑   ↓
     WAITING ──→ OPENING ──→ OPEN ──→ CLOSE_WAITING ──→ CLOSING ──→ CLOSED
                    │         ↑            ↑    ↑           │
                    ↓         │            │    └─ RETRYING ┤  a closing that failed in passing
@@ -14,7 +16,8 @@ closes. It is in one state at a time::
 
 A command that takes too long is *hung*: nothing waits for it any more, and its door is closed when its
 time comes all the same. What a hung opening command may still do after that is undone as well, when
-it ends at last: until then the opening is LINGERING.
+it ends at last: until then the opening is LINGERING. An opening that hung before it had done
+anything, while it looked whether its rule is there, is GIVEN_UP.
 
 Commands of one door and source run one after the other, and so do all that make or take away the
 same *rule*, whoever asked. A rule belongs to every opening that made it or found it made by another of
@@ -29,6 +32,7 @@ carried out come out of ``due``, and what becomes of them goes into ``take``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
@@ -43,6 +47,8 @@ from pyknockd.model.events import (
     CommandEnded,
     CommandHung,
     Event,
+    GivenUp,
+    LooksFirst,
     RuleGone,
     Standing,
     StandingCause,
@@ -57,6 +63,7 @@ MOST_WITHOUT_END = 10_000
 
 _NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
 _NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
+_KILLED = 128
 
 
 # The rule of an opening in one of these may be there, and is the opening's.
@@ -73,6 +80,8 @@ class Openings:
         self._changed = changed
         self._all: dict[int, Opening] = {}
         self._by_rule: dict[Hashable, dict[int, None]] = {}
+        # How often each rule is there by now; twice where a command that hung made it once more.
+        self._copies: Counter[Hashable] = Counter()
         self._without_end: dict[int, None] = {}
         self._waiting: dict[Change, int] = {}
         self._stopping = False
@@ -144,7 +153,11 @@ class Openings:
                 return self._opened(event, now)
             return self._closed(event, now)
         if isinstance(event, CommandHung):
-            return self._hung(event.change, now)
+            return self._hung(event, now)
+        if isinstance(event, LooksFirst):
+            return self._looked(event, now)
+        if isinstance(event, GivenUp):
+            return self._end(self._all[event.change.opening], ClosedCause.FAILED, now)
         if isinstance(event, RuleGone):
             self._schedule.done(event.change)
             return self._end(self._all[event.change.opening], ClosedCause.GONE, now)
@@ -169,19 +182,40 @@ class Openings:
         opening = None if number is None else self._all.get(number)
         return opening is not None and opening.state is State.WAITING
 
+    def _looked(self, event: LooksFirst, now: float) -> list[Event]:
+        opening = self._all[event.change.opening]
+        state = State.LOOKING if event.found is None else State.OPENING
+        self._change(opening, state=state)
+        return [] if event.found is None else self._not_there(opening, now)
+
+    def _not_there(self, opening: Opening, now: float) -> list[Event]:
+        """The rule of ``opening`` had to be made: somebody has taken away that of the others."""
+        events: list[Event] = []
+        for other in self._holders(opening.plan.makes, opening):
+            if not other.opening_runs:
+                events += self._end(other, ClosedCause.GONE, now)
+        return events
+
     def _opened(self, event: CommandEnded, now: float) -> list[Event]:
         opening = self._all.get(event.change.opening)
         if opening is None:
             return []
+        rule = opening.plan.makes
+        if opening.state in (State.OPENING, State.LOOKING):
+            if rule is not None and not event.status and not event.already:
+                self._copies[rule] = 1
+            return self._stands(opening, event, now)
+        # It had hung: meanwhile another may have made the same rule, and its time runs already.
+        if rule is not None and not event.status:
+            self._copies[rule] += 1
         if opening.state in (State.CLOSING, State.CLOSING_HUNG):
             self._change(opening, opening_runs=False, undo=True)
             return []
+        if opening.plan.closing is None:
+            return self._stands(self._change(opening, opening_runs=False), event, now)
         if opening.state is State.LINGERING:
             self._queue_closing(self._change(opening, opening_runs=False))
             return []
-        if opening.state is State.OPENING or opening.plan.closing is None:
-            return self._stands(self._change(opening, opening_runs=False), event, now)
-        # It had hung, and its time runs already.
         state = State.OPEN if opening.state is State.OPENING_HUNG else opening.state
         self._change(opening, state=state, opening_runs=False, status=event.status)
         return []
@@ -191,12 +225,14 @@ class Openings:
         plan = opening.plan
         events: list[Event] = []
         if plan.takes is not None and not event.status:
+            self._copies[plan.takes] = max(0, self._copies[plan.takes] - 1)
             events = self._taken_away(plan.takes, ClosedCause.BY_DOOR, now, but=opening)
         others = self._holders(plan.makes, but=opening)
         if event.already and not others:
             events.append(AlreadyThere(now, plan.opening))
             return events + self._end(opening, ClosedCause.NOT_OURS, now, event.status)
-        if plan.closing is None and (plan.makes is None or event.status):
+        nothing_made = plan.makes is not None and 0 < event.status < _KILLED
+        if nothing_made or (plan.closing is None and (plan.makes is None or event.status)):
             return events + self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
         until = self._end_of(plan, now)
         opening = self._change(opening, state=State.OPEN, until=until, status=event.status)
@@ -204,11 +240,23 @@ class Openings:
         cause = StandingCause.RENEWED if event.already else StandingCause.OPENED
         if not event.status:
             events.append(_standing(opening, now, cause))
+        return events + self._settle_others(opening, others, event, now) + self._bound(opening, now)
+
+    def _settle_others(
+        self, opening: Opening, others: list[Opening], event: CommandEnded, now: float
+    ) -> list[Event]:
+        """What becomes of the openings to which the rule of ``opening`` belonged before."""
+        if not event.already:
+            return [] if event.status else self._not_there(opening, now)
+        events: list[Event] = []
         for other in others:
-            served = _is_no_later(other, until) and _closes_for(other.plan, plan)
-            if served and other.state is State.OPEN:
+            if not other.opening_runs and self._is_served_by(other, opening):
                 events += self._end(other, ClosedCause.SUPERSEDED, now)
-        return events + self._bound(opening, now)
+        return events
+
+    def _is_served_by(self, other: Opening, opening: Opening) -> bool:
+        in_time = other.state is State.OPEN and _is_no_later(other, opening.until)
+        return in_time and _closes_for(other.plan, opening.plan)
 
     def _end_of(self, plan: Plan, now: float) -> float | None:
         if plan.closing is None:
@@ -224,11 +272,16 @@ class Openings:
             return []
         return self._end(self._all[next(iter(self._without_end))], ClosedCause.FORGOTTEN, now)
 
-    def _hung(self, change: Change, now: float) -> list[Event]:
-        self._schedule.done(change)
-        opening = self._all[change.opening]
-        if change.kind is ChangeKind.CLOSE:
+    def _hung(self, event: CommandHung, now: float) -> list[Event]:
+        opening = self._all[event.change.opening]
+        if event.change.kind is ChangeKind.CLOSE:
+            # What it takes away at last must not be another's by then.
+            self._schedule.done(event.change, still=opening.plan.closes)
             self._change(opening, state=State.CLOSING_HUNG)
+            return []
+        self._schedule.done(event.change)
+        if event.looking:
+            self._change(opening, state=State.GIVEN_UP)
             return []
         until = self._end_of(opening.plan, now)
         opening = self._change(opening, state=State.OPENING_HUNG, until=until, opening_runs=True)
@@ -257,7 +310,10 @@ class Openings:
             self._change(opening, state=State.OPENING)
             return True
         if self._is_kept_open(opening, now):
-            events += self._end(opening, ClosedCause.SUPERSEDED, now)
+            if opening.opening_runs:
+                self._change(opening, state=State.LINGERING)
+            else:
+                events += self._end(opening, ClosedCause.SUPERSEDED, now)
             return False
         self._change(opening, state=State.CLOSING)
         return True
@@ -281,9 +337,11 @@ class Openings:
             return [ClosingFailed(now, event.change, now + delay)]
         events: list[Event] = []
         rule = opening.plan.closes
-        if rule is not None and not event.status:
-            events = self._taken_away(rule, ClosedCause.GONE, now, but=opening)
-        if opening.undo:
+        if rule is not None:
+            self._copies[rule] = 0 if event.status else max(0, self._copies[rule] - 1)
+            if not event.status:
+                events = self._taken_away(rule, ClosedCause.GONE, now, but=opening)
+        if opening.undo or (rule is not None and self._copies[rule] > 0):
             self._queue_closing(self._change(opening, undo=False))
             return events
         if opening.opening_runs:
@@ -297,7 +355,7 @@ class Openings:
     ) -> list[Event]:
         """``rule`` is gone: every opening that it belonged to is over."""
         events: list[Event] = []
-        for other in self._holders(rule, but):
+        for other in self._holders(rule, but) if self._copies[rule] == 0 else ():
             if not other.opening_runs:
                 events += self._end(other, cause, now)
         return events
@@ -340,6 +398,7 @@ class Openings:
             self._by_rule[rule].pop(closed.number, None)
             if not self._by_rule[rule]:
                 del self._by_rule[rule]
+                self._copies.pop(rule, None)
         change = closed.plan.opening
         command = closed.plan.closing.command if closed.plan.closing else ""
         return [Closed(now, closed.number, change.door, change.source, cause, command)]

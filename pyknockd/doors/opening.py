@@ -15,7 +15,9 @@ class State(Enum):
 
     WAITING = "waiting"
     OPENING = "opening"
+    LOOKING = "looking"
     OPENING_HUNG = "opening-hung"
+    GIVEN_UP = "given-up"
     OPEN = "open"
     CLOSE_WAITING = "close-waiting"
     CLOSING = "closing"

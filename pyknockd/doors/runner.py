@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from pyknockd.firewall import Applied, Firewall, Outcome, is_iptables
+from pyknockd.firewall import Firewall, Outcome, is_iptables
 from pyknockd.model import Change, ChangeKind
 from pyknockd.model.events import (
     ChangeEvent,
     CommandEnded,
     CommandHung,
     CommandStarted,
+    GivenUp,
     LeftToProgram,
     LockHeld,
+    LooksFirst,
     RuleGone,
     RuleHidden,
 )
@@ -24,7 +26,6 @@ LOCK_RETRY_SECONDS = 0.005
 LOCK_TOLD_SECONDS = 1.0  # how long another program may hold iptables' lock without a word
 _SLOW_RETRY_SECONDS = 0.1  # once that has been told
 SHELL = "/bin/sh"
-TIMED_OUT = 124  # what timeout(1) answers
 _NO_SUCH_RULE = 1  # what `iptables -C` answers
 
 
@@ -52,7 +53,10 @@ class _UnderWay:
 
 
 class Runner:
-    """The changes under way. What becomes of each comes out as events; the last is CommandEnded."""
+    """The changes under way. What becomes of each comes out as events.
+
+    The last is CommandEnded, RuleGone or GivenUp.
+    """
 
     def __init__(self, firewall: Firewall, hung_seconds: float) -> None:
         self.hung_seconds = hung_seconds
@@ -63,32 +67,35 @@ class Runner:
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def begin(self, change: Change, now: float) -> list[ChangeEvent]:
-        """Carry ``change`` out, or begin to."""
+    def begin(self, change: Change, now: float) -> Iterator[ChangeEvent]:
+        """Carry ``change`` out, or begin to. Each event comes before what it speaks of is done."""
         under_way = _UnderWay(change, Phase.RUNNING, now)
         self._under_way[change] = under_way
         if not change.look_first or not _is_iptables(change):
-            return self._run(under_way, now)
+            yield from self._run(under_way, now)
+            return
         words = change.words or ()
         there = self._firewall.is_there(words)
-        if there is None:
-            check = _checking(words)
-            return self._look(under_way, check, now) if check else self._run(under_way, now)
-        return self._run(under_way, now) if there else self._gone(change, now)
+        check = _checking(words) if there is None else ()
+        if check:
+            yield from self._start(under_way, check, now, Phase.LOOKING)
+        elif there is False:
+            yield from self._gone(change, now)
+        else:
+            yield from self._run(under_way, now)
 
-    def work(self, now: float) -> list[ChangeEvent]:
+    def work(self, now: float) -> Iterator[ChangeEvent]:
         """What has come to pass since the last call."""
-        events: list[ChangeEvent] = []
         for ended in self._programs.ended():
             if isinstance(ended.key, Change):
-                events += self._program_ended(self._under_way[ended.key], ended.status, now)
+                yield from self._program_ended(self._under_way[ended.key], ended.status, now)
         for under_way in list(self._under_way.values()):
             if under_way.phase is Phase.LOCKED_OUT:
-                events += self._try_lock(under_way, now)
+                yield from self._try_lock(under_way, now)
             elif not under_way.hung and now - under_way.since >= self.hung_seconds:
                 under_way.hung = True
-                events.append(CommandHung(now, under_way.change, self.hung_seconds))
-        return events
+                looking = under_way.phase is Phase.LOOKING
+                yield CommandHung(now, under_way.change, self.hung_seconds, looking)
 
     def next_deadline(self, now: float) -> float | None:
         """When ``work`` is to be called at the latest, or None. An ended program calls for it too."""
@@ -101,85 +108,79 @@ class Runner:
                 deadlines.append(under_way.since + self.hung_seconds)
         return min(deadlines, default=None)
 
-    def _run(self, under_way: _UnderWay, now: float) -> list[ChangeEvent]:
+    def _run(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
         change = under_way.change
-        events: list[ChangeEvent] = [CommandStarted(now, change)]
+        yield CommandStarted(now, change)
         if change.words == ():
-            return events + self._ended(under_way, 0, now)
-        if change.words is not None and is_iptables(change.words):
-            return events + self._change_firewall(under_way, now)
-        return events + self._start(under_way, [SHELL, "-c", change.command], now)
+            yield from self._ended(under_way, 0, now)
+        elif _is_iptables(change):
+            yield from self._change_firewall(under_way, now)
+        else:
+            yield from self._start(under_way, [SHELL, "-c", change.command], now)
 
-    def _change_firewall(self, under_way: _UnderWay, now: float) -> list[ChangeEvent]:
-        change, words = under_way.change, under_way.change.words or ()
-        applied = self._firewall.apply(words)
-        events: list[ChangeEvent] = []
+    def _change_firewall(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
+        change = under_way.change
+        applied = self._firewall.apply(change.words or ())
         if applied.reason:
-            events.append(LeftToProgram(now, change, applied.reason))
+            yield LeftToProgram(now, change, applied.reason)
         if applied.warning and not applied.check:
-            events.append(RuleHidden(now, change, applied.warning))
+            yield RuleHidden(now, change, applied.warning)
         if applied.outcome is Outcome.DONE:
-            return events + self._ended(under_way, 0, now, already=applied.already)
-        if applied.outcome is Outcome.BUSY:
+            yield from self._ended(under_way, 0, now, already=applied.already)
+        elif applied.outcome is Outcome.BUSY:
             if under_way.phase is not Phase.LOCKED_OUT:
                 under_way.phase, under_way.since = Phase.LOCKED_OUT, now
-            return events
-        return events + self._leave_to_program(under_way, applied, now)
-
-    def _leave_to_program(
-        self, under_way: _UnderWay, applied: Applied, now: float
-    ) -> list[ChangeEvent]:
-        change = under_way.change
-        if applied.check and change.kind is ChangeKind.OPEN:
+        elif applied.check and change.kind is ChangeKind.OPEN:
             under_way.hidden = applied.warning
-            return self._look(under_way, applied.check, now)
-        return self._start(under_way, change.words or (), now)
-
-    def _look(self, under_way: _UnderWay, check: Sequence[str], now: float) -> list[ChangeEvent]:
-        return self._start(under_way, check, now, Phase.LOOKING)
+            yield LooksFirst(now, change)
+            yield from self._start(under_way, applied.check, now, Phase.LOOKING)
+        else:
+            yield from self._start(under_way, change.words or (), now)
 
     def _start(
         self, under_way: _UnderWay, words: Sequence[str], now: float, phase: Phase = Phase.RUNNING
-    ) -> list[ChangeEvent]:
+    ) -> Iterator[ChangeEvent]:
         under_way.phase, under_way.since = phase, now
         try:
             self._programs.start(under_way.change, words, quiet=phase is Phase.LOOKING)
         except CommandError as error:
-            return self._ended(under_way, error.status, now, problem=str(error))
-        return []
+            yield from self._ended(under_way, error.status, now, problem=str(error))
 
-    def _program_ended(self, under_way: _UnderWay, status: int, now: float) -> list[ChangeEvent]:
+    def _program_ended(
+        self, under_way: _UnderWay, status: int, now: float
+    ) -> Iterator[ChangeEvent]:
         change = under_way.change
         if under_way.phase is not Phase.LOOKING:
-            return self._ended(under_way, status, now)
-        if change.kind is ChangeKind.CLOSE:
+            yield from self._ended(under_way, status, now)
+        elif change.kind is ChangeKind.CLOSE:
             gone = status == _NO_SUCH_RULE
-            return self._gone(change, now) if gone else self._run(under_way, now)
-        if status == 0:
-            return self._ended(under_way, 0, now, already=True)
-        if under_way.hung:
+            yield from self._gone(change, now) if gone else self._run(under_way, now)
+        elif under_way.hung:
             # Whoever knocked has been given up long ago: nothing is opened behind his back.
-            problem = f"{(change.words or ('',))[0]}: looking for its rule took too long"
-            return self._ended(under_way, TIMED_OUT, now, problem=problem)
-        events: list[ChangeEvent] = []
-        if under_way.hidden:
-            events.append(RuleHidden(now, change, under_way.hidden))
-        return events + self._start(under_way, change.words or (), now)
+            del self._under_way[change]
+            yield GivenUp(now, change)
+        elif status == 0:
+            yield from self._ended(under_way, 0, now, already=True)
+        else:
+            yield LooksFirst(now, change, found=False)
+            if under_way.hidden:
+                yield RuleHidden(now, change, under_way.hidden)
+            yield from self._start(under_way, change.words or (), now)
 
-    def _try_lock(self, under_way: _UnderWay, now: float) -> list[ChangeEvent]:
+    def _try_lock(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
         """Once the lock has been held for too long iptables itself is to say so."""
         passed = now - under_way.since
         if passed >= self.hung_seconds:
-            return self._start(under_way, under_way.change.words or (), now)
-        events: list[ChangeEvent] = []
+            yield from self._start(under_way, under_way.change.words or (), now)
+            return
         if passed >= LOCK_TOLD_SECONDS and not under_way.told:
             under_way.told = True
-            events.append(LockHeld(now, under_way.change))
-        return events + self._change_firewall(under_way, now)
+            yield LockHeld(now, under_way.change)
+        yield from self._change_firewall(under_way, now)
 
-    def _gone(self, change: Change, now: float) -> list[ChangeEvent]:
+    def _gone(self, change: Change, now: float) -> Iterator[ChangeEvent]:
         del self._under_way[change]
-        return [RuleGone(now, change)]
+        yield RuleGone(now, change)
 
     def _ended(
         self,
@@ -189,9 +190,9 @@ class Runner:
         *,
         already: bool = False,
         problem: str = "",
-    ) -> list[ChangeEvent]:
+    ) -> Iterator[ChangeEvent]:
         del self._under_way[under_way.change]
-        return [CommandEnded(now, under_way.change, status, already, problem)]
+        yield CommandEnded(now, under_way.change, status, already, problem)
 
 
 def _is_iptables(change: Change) -> bool:

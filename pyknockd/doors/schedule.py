@@ -2,8 +2,8 @@
 
 A change has *keys*: its door and source, and the rule that it makes or takes away. Of those with a
 key in common each waits until the one before it is done; nothing else ever waits for another. No
-more than ``at_once`` changes are under way at the same time. One that is called hung is done as far
-as this is concerned, so that it holds up nobody.
+more than ``at_once`` changes are under way at the same time. One that is called hung has no place
+any more, and holds up nobody but those that would make again what it is about to take away.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ class Schedule:
         self._keys: dict[Change, tuple[Hashable, ...]] = {}
         self._ready: dict[Change, None] = {}
         self._under_way: set[Change] = set()
+        self._hung: set[Change] = set()  # that others still wait for
 
     @property
     def waiting(self) -> int:
         """How many changes wait for their turn or a place."""
-        return len(self._keys) - len(self._under_way)
+        return len(self._keys) - len(self._under_way) - len(self._hung)
 
     @property
     def busy(self) -> bool:
         """Whether anything waits for its turn or a place, or is under way."""
-        return bool(self._keys)
+        return len(self._keys) > len(self._hung)
 
     @property
     def has_ready(self) -> bool:
@@ -83,11 +84,21 @@ class Schedule:
         firsts = (self._lanes[key][0] for key in self._keys.get(change, ()))
         return next((first for first in firsts if first != change), None)
 
-    def done(self, change: Change) -> None:
-        """``change`` has ended, is called hung, or is not to be done after all."""
+    def done(self, change: Change, still: Hashable = None) -> None:
+        """``change`` has ended, is called hung, or is not to be done after all.
+
+        Those with the key ``still`` go on waiting for it.
+        """
         self._ready.pop(change, None)
         self._under_way.discard(change)
-        for key in self._keys.pop(change, ()):
+        keys = self._keys.pop(change, ())
+        if still is not None and still in keys:
+            self._keys[change] = (still,)
+            self._hung.add(change)
+            keys = tuple(key for key in keys if key != still)
+        else:
+            self._hung.discard(change)
+        for key in keys:
             lane = self._lanes[key]
             lane.remove(change)
             if lane:
@@ -97,7 +108,6 @@ class Schedule:
 
     def _look(self, change: Change) -> None:
         """Let ``change`` be ready if it is the first wherever it waits."""
-        if change not in self._under_way and all(
-            self._lanes[key][0] == change for key in self._keys[change]
-        ):
+        begun = change in self._under_way or change in self._hung
+        if not begun and all(self._lanes[key][0] == change for key in self._keys[change]):
             self._ready[change] = None

@@ -111,10 +111,10 @@ class Firewall:
         return effect_of(change, named.kind.value, named.family)
 
     def is_there(self, words: Sequence[str]) -> bool | None:
-        """Whether the rule is there that an iptables command takes away; None if it cannot be told."""
+        """Whether the rule is there that an iptables command speaks of; None if it cannot be told."""
         change = _rule(tuple(words[1:]))
         named = self._program(words[0])
-        if change is None or change.position or named.why_not:
+        if change is None or named.why_not:
             return None
         try:
             if named.kind is Kind.LEGACY:

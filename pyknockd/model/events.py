@@ -153,6 +153,18 @@ class CommandStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class LooksFirst:
+    """Before it makes its rule a change has a program look whether that is there: ``found`` or not.
+
+    ``found`` is None while it looks.
+    """
+
+    time: float
+    change: Change
+    found: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CommandEnded:
     """A change is over, with the status that a shell would give, 0 to 255.
 
@@ -169,11 +181,23 @@ class CommandEnded:
 
 @dataclass(frozen=True, slots=True)
 class CommandHung:
-    """A change has been under way for so many ``seconds`` that nothing waits for it any more."""
+    """A change has been under way for so many ``seconds`` that nothing waits for it any more.
+
+    ``looking``: nothing has been done yet but to look whether its rule is there.
+    """
 
     time: float
     change: Change
     seconds: float
+    looking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Looking for the rule of a change took so long that it is not made any more."""
+
+    time: float
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,8 +384,10 @@ class Stopping:
 AttemptEvent = StageReached | AttemptEnded | NotHeard | Opened | Refused | SequenceChanged
 ChangeEvent = (
     CommandStarted
+    | LooksFirst
     | CommandEnded
     | CommandHung
+    | GivenUp
     | LockHeld
     | RuleGone
     | RuleHidden

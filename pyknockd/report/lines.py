@@ -24,6 +24,7 @@ from pyknockd.model.events import (
     EndCause,
     Event,
     FirewallPrepared,
+    GivenUp,
     InterfaceChanged,
     InterfaceState,
     InternalFault,
@@ -127,6 +128,11 @@ def _command_ended(event: CommandEnded) -> Iterator[Line]:
 def _command_hung(event: CommandHung) -> Iterator[Line]:
     text = f"still running after {event.seconds:g} seconds, no longer waited for"
     yield Line(f"{event.change.door}: {text}: {event.change.command}")
+
+
+def _given_up(event: GivenUp) -> Iterator[Line]:
+    text = f"{event.change.door}: not opened: looking for its rule took too long"
+    yield Line(text, event.change.source, Audience.ALARM)
 
 
 def _lock_held(event: LockHeld) -> Iterator[Line]:
@@ -238,6 +244,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
     CommandHung: _command_hung,
+    GivenUp: _given_up,
     LockHeld: _lock_held,
     RuleGone: _rule_gone,
     RuleHidden: _rule_hidden,
