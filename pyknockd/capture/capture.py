@@ -1,158 +1,82 @@
-"""The interfaces that are listened on, as they come, go, and change their addresses."""
+"""Frames in, knocks out: what comes in on the interfaces, on its way to the proofs."""
 
 from __future__ import annotations
 
-import select
-import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
-from pyknockd.capture import rtnetlink
-from pyknockd.capture.flood import Sieve
-from pyknockd.capture.sniffer import CaptureError, Sniffer
-from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Door, Knock
-from pyknockd.report.log import Log
+from pyknockd.capture.copies import Copies
+from pyknockd.capture.decode import knock_of
+from pyknockd.capture.filter import Filter
+from pyknockd.capture.flood import Flood
+from pyknockd.capture.interfaces import Interfaces
+from pyknockd.model import Knock, Listen
+from pyknockd.model.events import CaptureEvent, PacketsDropped
 
-_FIRST_CHOICE = "eth0"  # knockd's default, where there is one
-
-
-@dataclass(slots=True)
-class _Listening:
-    """A sniffer, and the index by which the kernel knows its interface."""
-
-    index: int
-    sniffer: Sniffer
-
-
-@dataclass(slots=True)
-class _Said:
-    """What was told already, so that it is told once."""
-
-    missing: set[str] = field(default_factory=set)
-    trouble: dict[str, str] = field(default_factory=dict)
+_COUNT_SECONDS = 1.0
 
 
 class Capture:
-    """Listens on the interfaces named: by name, ``any``, or ``auto``.
+    """Listens on the interfaces ``wanted``: by name, ``any``, or ``auto`` (``Selection``).
 
-    ``any`` is every interface there is. ``auto`` is eth0, or without one the interface of the default
-    route. Those that are not there are waited for. ``fileno`` is readable when ``read`` has work.
+    Those that are not there are waited for. ``fileno`` is readable when ``read`` has work.
     """
 
-    def __init__(self, wanted: Sequence[str], log: Log, *, ipv4_only: bool = False) -> None:
-        self._wanted = tuple(wanted)
-        self._say = log.say
-        self._warn = log.complain
+    def __init__(self, wanted: Sequence[str], flood: Flood, *, ipv4_only: bool = False) -> None:
+        """Hears nothing before ``listen``."""
+        self._interfaces = Interfaces(wanted)
+        self._flood = flood
+        self._copies = Copies()
         self._ipv4_only = ipv4_only
-        self._doors: Sequence[Door] = ()
-        self._sniffers: dict[str, _Listening] = {}
-        self._said = _Said()
-        self._started = False
-        self._changes = rtnetlink.Changes()
-        self._poll = select.epoll()
-        self._poll.register(self._changes, select.EPOLLIN)
+        # Whether packets have come since the kernel was asked how many it dropped, and when that was.
+        self._has_read = False
+        self._asked_at = 0.0
 
     def fileno(self) -> int:
-        return self._poll.fileno()
+        return self._interfaces.fileno()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The interfaces that are listened on now."""
-        return tuple(self._sniffers)
+        return self._interfaces.names
 
-    def listen(self, doors: Sequence[Door]) -> None:
-        """Listen for these doors' knocks from now on, without a gap. Raises CaptureError.
+    def listen(self, listens: Sequence[Listen]) -> None:
+        """Listen for ``listens`` from now on, without a gap.
 
-        The error is one that waiting does not mend, such as a lack of privilege.
+        Raises CaptureError for what waiting does not mend: at the start, such as a lack of
+        privilege, and later if the kernel refuses the packet filter.
         """
-        self._doors = doors
-        for one in self._sniffers.values():
-            one.sniffer.listen(doors)
-        self.refresh()
+        self._interfaces.listen(Filter(listens, ipv4_only=self._ipv4_only))
+        self._flood.listen(listens)
+        self._copies.listen(listens)
 
-    def refresh(self) -> None:
-        """Look again which interfaces there are and which addresses they have."""
-        there = {name: index for index, name in socket.if_nameindex()}
-        names = self._chosen(there)
-        for name, one in list(self._sniffers.items()):
-            if name not in names or there.get(name) != one.index:
-                self._close(name)
-        for name in names:
-            if name in self._sniffers:
-                self._sniffers[name].sniffer.refresh()
-            elif name in there:
-                self._open(name, there[name])
-            else:
-                self._miss(name, there)
-        self._started = True
+    def read(self, now: float) -> Iterator[Knock]:
+        """The knocks that have come, a batch of each interface that has some.
 
-    def read(self, sieve: Sieve, now: float) -> Iterator[Knock]:
-        """The knocks that have come, one by one, a batch of each interface that has some.
-
-        Heeds what has changed about the interfaces on the way.
+        One by one: what flood control knows of a source is what came of its earlier knocks.
         """
-        ready = {descriptor for descriptor, _ in self._poll.poll(0)}
-        if self._changes.fileno() in ready:
-            self._changes.drain()
-            self.refresh()
-        for one in list(self._sniffers.values()):
-            if one.sniffer.fileno() in ready:
-                yield from one.sniffer.read(sieve, now)
+        self._has_read = True
+        for frame in self._interfaces.read(now):
+            for passed in self._flood.sift(frame):
+                knock = knock_of(passed)
+                if knock is not None and not self._copies.is_copy(knock, passed.ingress.name, now):
+                    yield knock
 
-    def dropped(self) -> int:
-        """How many packets the kernel had no room for since the last call."""
-        return sum(one.sniffer.dropped() for one in self._sniffers.values())
+    def events(self, now: float) -> list[CaptureEvent]:
+        """What has happened since the last call."""
+        events: list[CaptureEvent] = [*self._interfaces.events(now), *self._flood.events(now)]
+        if self._has_read and now - self._asked_at >= _COUNT_SECONDS:
+            self._has_read, self._asked_at = False, now
+            dropped = self._interfaces.dropped()
+            if dropped:
+                events.append(PacketsDropped(now, dropped))
+        return events
+
+    def next_deadline(self) -> float | None:
+        """When ``events`` has something to do, though nothing comes, or None."""
+        deadlines = [self._interfaces.next_deadline(), self._flood.next_deadline()]
+        if self._has_read:
+            deadlines.append(self._asked_at + _COUNT_SECONDS)
+        return min((one for one in deadlines if one is not None), default=None)
 
     def close(self) -> None:
-        for name in list(self._sniffers):
-            self._close(name)
-        self._changes.close()
-        self._poll.close()
-
-    def _chosen(self, there: dict[str, int]) -> list[str]:
-        if ANY_INTERFACE in self._wanted:
-            return list(there)
-        names = []
-        for name in self._wanted:
-            if name != AUTO_INTERFACE:
-                names.append(name)
-            elif _FIRST_CHOICE in there:
-                names.append(_FIRST_CHOICE)
-            else:
-                names.append(rtnetlink.default_route() or _FIRST_CHOICE)
-        return names
-
-    def _open(self, name: str, index: int) -> None:
-        try:
-            sniffer = Sniffer(name, ipv4_only=self._ipv4_only)
-            sniffer.listen(self._doors)
-        except CaptureError as error:
-            if not self._started:
-                raise
-            if self._said.trouble.get(name) != str(error):
-                self._said.trouble[name] = str(error)
-                self._say(str(error))
-            return
-        self._sniffers[name] = _Listening(index, sniffer)
-        self._poll.register(sniffer, select.EPOLLIN)
-        self._said.missing.discard(name)
-        self._said.trouble.pop(name, None)
-        if self._started:
-            self._say(f"listening on {name} now")
-
-    def _close(self, name: str) -> None:
-        one = self._sniffers.pop(name)
-        self._poll.unregister(one.sniffer)
-        one.sniffer.close()
-        if name not in self._wanted:
-            self._say(f"no longer listening on {name}")
-
-    def _miss(self, name: str, there: dict[str, int]) -> None:
-        if name in self._said.missing:
-            return
-        self._said.missing.add(name)
-        known = ", ".join(there)
-        text = f"there is no interface {name} (there are: {known}): waiting for it"
-        self._say(text)
-        if not self._started:
-            self._warn(text)
+        self._interfaces.close()

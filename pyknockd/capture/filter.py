@@ -1,11 +1,11 @@
-"""Doors and addresses → the kernel's packet filter, as classic BPF (linux/filter.h, bpf(4)).
+"""What is listened for → the kernel's packet filter, as classic BPF (linux/filter.h, bpf(4)).
 
-The filter only spares the daemon what no door listens to; the machine decides. So it may let too
-much through and never too little, and that is how it stays small: many ports become ranges, many
+The filter only spares the daemon what nobody listens for; the proofs decide. So it may let too much
+through and never too little, and that is how it stays small: many ports become ranges, many
 addresses no condition. It has to: the kernel counts a filter, in its own form, against what a socket
 may hold besides packets (net.core.optmem_max, where that is least 10 KiB: 32 bits, before 6.7), and
 the old one with it when it is replaced. It is written here and not by libpcap, whose optimizer takes
-minutes over some hundred doors and which Debian's scapy works without.
+minutes over some hundred ports and which Debian's scapy works without.
 
 The program keeps where the IP header begins in X, the protocol in M[0], then moves X on to the
 transport header. Reading past a packet's end makes the kernel drop it.
@@ -16,17 +16,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from itertools import pairwise
+from socket import AF_INET, AF_INET6, inet_pton
 from struct import Struct
 
 from pyknockd.capture.decode import ETHERTYPES_VLAN, EXTENSIONS
-from pyknockd.model import Door, Link, Protocol
+from pyknockd.model import Link, Listen, Protocol
 
 MOST_RANGES = 100
 MOST_ADDRESSES = 32
 MOST_FLAG_CONDITIONS = 4
-SNAP_LENGTH = 512  # bytes of a packet that reach the daemon: every header that the decoder walks
+# Bytes of a packet that reach the daemon, besides the payload that is wanted of it: the headers of
+# nearly every packet, and every header that the decoder walks over.
+SNAP_LENGTH, LONG_SNAP_LENGTH = 128, 512
+MOST_PAYLOAD = 65_535
 
 _INSTRUCTION = Struct("=HBBI")
 _OTHER_HOST, _OUTGOING = 3, 4  # PACKET_OTHERHOST, PACKET_OUTGOING, linux/if_packet.h
@@ -83,49 +86,129 @@ class _Program:
         return bytes(code)
 
 
-def program(doors: Sequence[Door], own: Iterable[str], link: Link) -> bytes:
-    """The filter for an interface whose frames begin as ``link`` says: an array of ``sock_filter``.
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The ports from ``low`` to ``high``."""
 
-    ``own`` are its addresses, which doors without a target listen to.
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    """Ports, and of a TCP segment the flags that are looked at and those of them that must be set."""
+
+    ranges: tuple[_Range, ...]
+    looked_at: int = 0
+    wanted: int = 0
+
+
+class Filter:
+    """Makes the filter of each interface for ``listens``.
+
+    ``snap_length`` is the most bytes of a packet that reach the daemon, ``payloads`` what some of
+    them are there for.
     """
-    listening = [door for door in doors if door.steps]
-    addresses = {door.target for door in listening if door.target is not None}
-    if any(door.target is None for door in listening):
-        addresses.update(own)
-    code = _Program()
-    _incoming(code, listening)
-    _find_ip_header(code, link)
-    _ipv4(code, _packed(addresses, 4))
-    _ipv6(code, _packed(addresses, 6))
-    _transport(code, listening)
-    code.label("accept")
-    code.add(_RETURN, SNAP_LENGTH)
-    code.label("drop")
-    code.add(_RETURN, 0)
-    return code.encode()
+
+    def __init__(self, listens: Iterable[Listen], *, ipv4_only: bool = False) -> None:
+        listens = [one for one in listens if one.low <= one.high]
+        tcp = _flag_groups(one for one in listens if one.protocol is Protocol.TCP)
+        udp = [one for one in listens if one.protocol is Protocol.UDP]
+        most = MOST_RANGES // max(1, len(tcp) + bool(udp))
+        self._tcp = [_Ports(_ranges(of, most), *flags) for flags, of in tcp.items()]
+        self._udp = _Ports(_ranges(udp, most))
+        self.payloads = tuple(one for one in udp if one.payload > 0)
+        self._payload = min(max((one.payload for one in udp), default=0), MOST_PAYLOAD)
+        self._ipv4_only = ipv4_only
+        targets = {one.target for one in listens}
+        self._own_is_meant = None in targets
+        targets.discard(None)
+        self._targets = _packed(filter(None, targets))
+        self._other_hosts_are_meant = bool(targets)
+        self.snap_length = LONG_SNAP_LENGTH + self._payload
+
+    def program(self, own: Iterable[bytes], link: Link) -> bytes:
+        """The filter of an interface whose frames begin as ``link`` says: an array of ``sock_filter``.
+
+        ``own`` are its addresses, of 4 or 16 bytes: whoever names no target listens to them.
+        """
+        addresses = sorted(self._targets.union(own if self._own_is_meant else ()))
+        code = _Program()
+        self._incoming(code)
+        _find_ip_header(code, link)
+        if not self._ipv4_only:
+            code.jump_if(_IF_EQUAL, 6, "ipv6")
+        code.jump_unless(_IF_EQUAL, 4, "drop")
+        _ipv4(code, [address for address in addresses if len(address) == 4])
+        if not self._ipv4_only:
+            _ipv6(code, [address for address in addresses if len(address) == 16])
+        self._transport(code)
+        code.label("look")
+        code.add(_RETURN, self.snap_length)
+        code.label("drop")
+        code.add(_RETURN, 0)
+        return code.encode()
+
+    def _incoming(self, code: _Program) -> None:
+        code.add(_LD_ABSOLUTE, _PACKET_TYPE)
+        code.jump_if(_IF_EQUAL, _OUTGOING, "drop")
+        # Another's MAC address shows where something else made the interface promiscuous. Only who
+        # guards another host can be meant by such a frame: on a bridge, they all look like that.
+        if not self._other_hosts_are_meant:
+            code.jump_if(_IF_EQUAL, _OTHER_HOST, "drop")
+
+    def _transport(self, code: _Program) -> None:
+        """A holds where the transport header begins, M[0] the protocol."""
+        code.label("transport")
+        code.add(_TAX)
+        code.add(_LD_MEMORY, 0)
+        code.jump_if(_IF_EQUAL, Protocol.TCP.value, "tcp")
+        code.jump_unless(_IF_EQUAL, Protocol.UDP.value, "drop")
+        _search(code, self._udp, "drop", SNAP_LENGTH + self._payload)
+        code.label("tcp")
+        for ports in self._tcp:
+            following = code.fresh_label() + " ports"
+            _search(code, ports, following, SNAP_LENGTH)
+            code.label(following)
+        code.jump("drop")
 
 
-def _packed(addresses: Iterable[str], version: int) -> list[bytes]:
-    """The bytes of those that are addresses of this IP version; a target may be any text."""
+def _packed(targets: Iterable[str]) -> frozenset[bytes]:
+    """The bytes of those that are addresses; a target may be any text."""
     found = set()
-    for address in addresses:
-        with suppress(ValueError):
-            one = ip_address(address)
-            if one.version == version:
-                found.add(one.packed)
-    return sorted(found)
+    for target in targets:
+        for family in (AF_INET, AF_INET6):
+            with suppress(OSError, ValueError):
+                found.add(inet_pton(family, target))
+    return frozenset(found)
 
 
-def _incoming(code: _Program, doors: list[Door]) -> None:
-    code.add(_LD_ABSOLUTE, _PACKET_TYPE)
-    code.jump_if(_IF_EQUAL, _OUTGOING, "drop")
-    # Another's MAC address shows where something else made the interface promiscuous. Only who
-    # guards another host can be meant by such a frame: on a bridge, they all look like that.
-    if all(door.target is None for door in doors):
-        code.jump_if(_IF_EQUAL, _OTHER_HOST, "drop")
+def _flag_groups(listens: Iterable[Listen]) -> dict[tuple[int, int], list[Listen]]:
+    """(flags looked at, flags wanted) → what listens for TCP segments under that condition."""
+    groups: dict[tuple[int, int], list[Listen]] = {}
+    for one in listens:
+        required, forbidden = int(one.required), int(one.forbidden)
+        groups.setdefault((required | forbidden, required), []).append(one)
+    if len(groups) > MOST_FLAG_CONDITIONS:
+        return {(0, 0): [one for group in groups.values() for one in group]}
+    return groups
+
+
+def _ranges(listens: Iterable[Listen], most: int) -> tuple[_Range, ...]:
+    """At most ``most`` ranges with all ports in them; the narrowest gaps between them are bridged."""
+    ranges: list[_Range] = []
+    for low, high in sorted((one.low, one.high) for one in listens):
+        if ranges and low <= ranges[-1].high + 1:
+            ranges[-1] = _Range(ranges[-1].low, max(ranges[-1].high, high))
+        else:
+            ranges.append(_Range(low, high))
+    gaps = sorted(range(1, len(ranges)), key=lambda i: ranges[i - 1].high - ranges[i].low)
+    ends = sorted([*gaps[: most - 1], *([0, len(ranges)] if ranges else [])])
+    return tuple(_Range(ranges[i].low, ranges[j - 1].high) for i, j in pairwise(ends))
 
 
 def _find_ip_header(code: _Program, link: Link) -> None:
+    """Afterwards X holds where it begins, A the IP version."""
     offsets = (14, 18, 22) if link is Link.ETHERNET else (_NETWORK_HEADER,)
     for offset in offsets:
         code.add(_LDX, offset)
@@ -139,11 +222,9 @@ def _find_ip_header(code: _Program, link: Link) -> None:
     code.label("ip")
     code.add(_LD_BYTE, 0)
     code.add(_SHIFT_RIGHT, 4)
-    code.jump_if(_IF_EQUAL, 6, "ipv6")
-    code.jump_unless(_IF_EQUAL, 4, "drop")
 
 
-def _ipv4(code: _Program, addresses: list[bytes]) -> None:
+def _ipv4(code: _Program, addresses: Sequence[bytes]) -> None:
     _destination(code, addresses, 16)
     code.add(_LD_HALF, 6)
     code.jump_if(_IF_SET, _FRAGMENT_OFFSET, "drop")
@@ -156,19 +237,19 @@ def _ipv4(code: _Program, addresses: list[bytes]) -> None:
     code.jump("transport")
 
 
-def _ipv6(code: _Program, addresses: list[bytes]) -> None:
+def _ipv6(code: _Program, addresses: Sequence[bytes]) -> None:
     code.label("ipv6")
     _destination(code, addresses, 24)
     code.add(_LD_BYTE, 6)
     for extension in sorted(EXTENSIONS):
-        code.jump_if(_IF_EQUAL, extension, "accept")
+        code.jump_if(_IF_EQUAL, extension, "look")
     code.add(_STORE, 0)
     code.add(_TXA)
     code.add(_ADD, 40)
 
 
-def _destination(code: _Program, addresses: list[bytes], offset: int) -> None:
-    """Drop what is not for one of ``addresses``, whose text stands ``offset`` bytes into the header.
+def _destination(code: _Program, addresses: Sequence[bytes], offset: int) -> None:
+    """Drop what is not for one of ``addresses``, whose bytes stand ``offset`` into the header.
 
     Their last four bytes tell IPv6 ones apart well enough.
     """
@@ -182,63 +263,17 @@ def _destination(code: _Program, addresses: list[bytes], offset: int) -> None:
     code.jump("drop")
 
 
-def _transport(code: _Program, doors: list[Door]) -> None:
-    """A holds where the transport header begins, M[0] the protocol."""
-    conditions = _flag_conditions(doors)
-    udp = _ports(doors, Protocol.UDP)
-    most_ranges = MOST_RANGES // max(1, len(conditions) + bool(udp))
-    code.label("transport")
-    code.add(_TAX)
-    code.add(_LD_MEMORY, 0)
-    code.jump_if(_IF_EQUAL, Protocol.TCP.value, "tcp")
-    code.jump_unless(_IF_EQUAL, Protocol.UDP.value, "drop")
+def _search(code: _Program, ports: _Ports, miss: str, snap_length: int) -> None:
+    """Let so many bytes through if the transport header at X is for one of ``ports``."""
+    if ports.looked_at:
+        code.add(_LD_BYTE, 13)
+        code.add(_AND, ports.looked_at)
+        code.jump_unless(_IF_EQUAL, ports.wanted, miss)
     code.add(_LD_HALF, 2)
-    _search(code, _ranges(udp, most_ranges), "drop")
-    code.label("tcp")
-    for (looked_at, wanted), ports in conditions.items():
-        following = code.fresh_label() + " condition"
-        if looked_at:
-            code.add(_LD_BYTE, 13)
-            code.add(_AND, looked_at)
-            code.jump_unless(_IF_EQUAL, wanted, following)
-        code.add(_LD_HALF, 2)
-        _search(code, _ranges(ports, most_ranges), following)
-        code.label(following)
-    code.jump("drop")
-
-
-def _flag_conditions(doors: list[Door]) -> dict[tuple[int, int], list[int]]:
-    """(flags looked at, flags wanted) → the TCP ports of the doors that make that condition."""
-    groups: dict[tuple[int, int], list[Door]] = {}
-    for door in doors:
-        condition = (int(door.required | door.forbidden), int(door.required))
-        if any(step.protocol is Protocol.TCP for step in door.steps):
-            groups.setdefault(condition, []).append(door)
-    if len(groups) > MOST_FLAG_CONDITIONS:
-        groups = {(0, 0): doors}
-    return {condition: _ports(group, Protocol.TCP) for condition, group in groups.items()}
-
-
-def _ports(doors: Iterable[Door], protocol: Protocol) -> list[int]:
-    return sorted({s.port for door in doors for s in door.steps if s.protocol is protocol})
-
-
-def _ranges(ports: list[int], most: int) -> list[tuple[int, int]]:
-    """(lowest, highest) of each of at most ``most`` ranges with all ``ports`` in them.
-
-    ``ports`` are sorted. The narrowest gaps between them are bridged.
-    """
-    gaps = sorted(range(1, len(ports)), key=lambda i: ports[i - 1] - ports[i])
-    ends = sorted(i for i in gaps[: most - 1] if ports[i] - ports[i - 1] > 1)
-    return [(ports[i], ports[j - 1]) for i, j in pairwise([0, *ends, len(ports)]) if i < j]
-
-
-def _search(code: _Program, ranges: list[tuple[int, int]], miss: str) -> None:
-    """Accept if A is in one of ``ranges``."""
-    for position, (low, high) in enumerate(ranges):
-        to_accept = 2 * (len(ranges) - position) - 1
-        code.branch(_IF_AT_LEAST, low, false=1)
-        code.branch(_IF_ABOVE, high, false=to_accept)
+    for position, one in enumerate(ports.ranges):
+        to_accept = 2 * (len(ports.ranges) - position) - 1
+        code.branch(_IF_AT_LEAST, one.low, false=1)
+        code.branch(_IF_ABOVE, one.high, false=to_accept)
     code.jump(miss)
-    if ranges:
-        code.add(_RETURN, SNAP_LENGTH)
+    if ports.ranges:
+        code.add(_RETURN, snap_length)

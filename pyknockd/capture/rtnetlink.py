@@ -1,89 +1,109 @@
-"""The kernel's network interfaces and their addresses, through rtnetlink (rtnetlink(7))."""
+"""The kernel's network interfaces, their addresses and the default route (rtnetlink(7))."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Container, Iterator
 from struct import Struct
 
-from pyknockd.system.netlink import DONE, DUMP, ERROR, HEADER, REQUEST, attributes, messages
+from pyknockd.system.netlink import (
+    DONE,
+    DUMP,
+    ERROR,
+    HEADER,
+    REQUEST,
+    Message,
+    attributes,
+    messages,
+)
 
-_RTM_NEWADDR, _RTM_GETADDR = 20, 22
+_NEWADDR, _GETADDR, _NEWROUTE, _DELROUTE = 20, 22, 24, 25  # RTM_*
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+_ROUTE_GROUPS = 0x40 | 0x400  # RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE
 _ADDRESS = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
+_ROUTE = Struct("=BB")  # rtmsg as far as: family, length of the destination's prefix
 _BUFFER = 65_536
+_IPV6_ANY = "0" * 32
 
 
-def names() -> list[str]:
-    """The interfaces there are, in the kernel's order."""
-    return [name for _, name in socket.if_nameindex()]
+def interfaces() -> dict[str, int]:
+    """The index of each interface there is, in the kernel's order. Raises OSError."""
+    return {name: index for index, name in socket.if_nameindex()}
 
 
-def addresses(interface: str) -> frozenset[str]:
-    """Every IPv4 and IPv6 address of ``interface``; none if it is not there. Raises OSError."""
-    try:
-        wanted = socket.if_nametoindex(interface)
-    except OSError:
-        return frozenset()
-    found = set()
-    for kind, body in _dump(_RTM_GETADDR, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
-        if kind != _RTM_NEWADDR:
+def addresses() -> dict[int, frozenset[bytes]]:
+    """The IPv4 and IPv6 addresses of each interface that has any, by its index. Raises OSError."""
+    found: defaultdict[int, set[bytes]] = defaultdict(set)
+    for message in _dump(_GETADDR, _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, 0)):
+        if message.kind != _NEWADDR:
             continue
-        family, _, _, _, index = _ADDRESS.unpack_from(body)
-        if index != wanted or family not in (socket.AF_INET, socket.AF_INET6):
+        family, _, _, _, index = _ADDRESS.unpack_from(message.body)
+        if family not in (socket.AF_INET, socket.AF_INET6):
             continue
-        found_here = attributes(body[_ADDRESS.size :])
+        found_here = attributes(message.body[_ADDRESS.size :])
         # On a point-to-point link IFA_ADDRESS is the peer's and IFA_LOCAL ours.
         address = found_here.get(_IFA_LOCAL, found_here.get(_IFA_ADDRESS))
         if address is not None:
-            found.add(socket.inet_ntop(family, address))
-    return frozenset(found)
+            found[index].add(address)
+    return {index: frozenset(of_one) for index, of_one in found.items()}
 
 
-def default_route() -> str | None:
-    """The interface of the default route, IPv4's before IPv6's, or None."""
+def default_route(there: Container[str]) -> str | None:
+    """The interface, of those that are ``there``, of the default route, IPv4's before IPv6's, or None."""
     with contextlib.suppress(OSError), open("/proc/net/route") as routes:
         for fields in map(str.split, routes):
-            if fields[1] == fields[7] == "00000000":
+            if fields[1] == fields[7] == "00000000" and fields[0] in there:
                 return fields[0]
     with contextlib.suppress(OSError), open("/proc/net/ipv6_route") as routes:
         for fields in map(str.split, routes):
-            if fields[0] == "0" * 32 and fields[1] == "00" and fields[9] != "lo":
-                return fields[9]
+            name = fields[9]
+            if fields[0] == _IPV6_ANY and fields[1] == "00" and name != "lo" and name in there:
+                return name
     return None
 
 
 class Changes:
-    """Readable (``fileno``) as soon as an interface or an address has come, gone or changed."""
+    """Readable (``fileno``) as soon as an interface or an address has come, gone or changed.
 
-    def __init__(self) -> None:
+    With ``routes`` also when a default route has.
+    """
+
+    def __init__(self, *, routes: bool = False) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         self._socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
-        self._socket.bind((0, _GROUPS))
+        self._socket.bind((0, _GROUPS | _ROUTE_GROUPS if routes else _GROUPS))
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def drain(self) -> None:
-        """Forget what was reported so far: whoever is told looks for himself."""
+    def drain(self) -> bool:
+        """Whether something has changed since the last call: whoever is told looks for himself."""
+        changed = False
         while True:
             try:
-                self._socket.recv(_BUFFER)
+                data = self._socket.recv(_BUFFER)
             except BlockingIOError:
-                return
+                return changed
             except OSError:
-                # ENOBUFS: more changed than fitted. The caller looks anyway.
+                changed = True  # ENOBUFS: more has changed than fitted
                 continue
+            # Other routes come and go by the thousand where a routing daemon runs.
+            changed = changed or any(
+                message.kind not in (_NEWROUTE, _DELROUTE)
+                or not _ROUTE.unpack_from(message.body)[1]
+                for message in messages(data)
+            )
 
     def close(self) -> None:
         self._socket.close()
 
 
-def _dump(request: int, body: bytes) -> Iterator[tuple[int, bytes]]:
-    """(message type, message body) of each answer to a dump request."""
+def _dump(request: int, body: bytes) -> Iterator[Message]:
+    """The answers to a dump request."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
         netlink.send(HEADER.pack(HEADER.size + len(body), request, REQUEST | DUMP, 1, 0) + body)
         while True:
@@ -92,4 +112,4 @@ def _dump(request: int, body: bytes) -> Iterator[tuple[int, bytes]]:
                     return
                 if message.kind == ERROR:
                     raise OSError(message.error(), os.strerror(message.error()))
-                yield message.kind, message.body
+                yield message

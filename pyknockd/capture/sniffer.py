@@ -1,4 +1,4 @@
-"""Packets off an interface, as knocks: the only room that imports scapy.
+"""Frames off an interface: the only room that imports scapy.
 
 Of scapy only the packet socket is used: `sniff()` ends silently on an error, and a full dissection
 of each packet costs twenty times what reading a header does.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from struct import Struct, pack
 
@@ -17,11 +17,17 @@ import scapy.data
 from scapy.arch.linux import L2ListenSocket
 from scapy.error import Scapy_Exception
 
-from pyknockd.capture import filter as packet_filter
-from pyknockd.capture import rtnetlink
-from pyknockd.capture.decode import knock_of
-from pyknockd.capture.flood import Sieve
-from pyknockd.model import Door, Knock, Link
+from pyknockd.capture.decode import (
+    NO_PEERS_ON_LOOPBACK,
+    Frame,
+    Ingress,
+    NoPeers,
+    no_peers_on_wire,
+    text_of,
+)
+from pyknockd.capture.errors import CaptureError
+from pyknockd.capture.filter import Filter
+from pyknockd.model import Link
 
 BUFFER = 8 * 1024 * 1024  # bytes that wait in the kernel; scapy's 64 KiB lose a burst
 BATCH = 256  # packets a read, so that a flood leaves time for all else
@@ -33,7 +39,7 @@ _PACKET_STATISTICS, _STATISTICS = 6, Struct("=II")  # tpacket_stats: packets, dr
 _AUXDATA = Struct("=14xH")  # tpacket_auxdata, as far as tp_net: where the IP header begins
 _ANCILLARY_SIZE = 256
 _ETH_P_ALL = 0x0003  # linux/if_ether.h
-_WITH_ETHERNET_HEADER = frozenset((1, 772))  # ARPHRD_ETHER, ARPHRD_LOOPBACK, linux/if_arp.h
+_ETHERNET, _LOOPBACK = 1, 772  # ARPHRD_ETHER, ARPHRD_LOOPBACK, linux/if_arp.h
 _DROP_ALL = pack("=HBBI", 0x06, 0, 0, 0)
 
 # scapy warns of link types that it would have to dissect; nothing is dissected here.
@@ -51,22 +57,12 @@ def _release() -> None:
 _release()
 
 
-class CaptureError(Exception):
-    """An interface cannot be listened on."""
-
-
 class Sniffer:
-    """What comes in on one interface, as far as some door listens to it. Not promiscuous."""
+    """What comes in on one interface, as far as it is listened for. Not promiscuous."""
 
-    def __init__(self, interface: str, *, ipv4_only: bool = False) -> None:
-        """Raises CaptureError, whose text says what to do about it."""
+    def __init__(self, interface: str) -> None:
+        """Hears nothing yet. Raises CaptureError, whose text says what to do about it."""
         self._interface = interface
-        self._ipv4_only = ipv4_only
-        self._own: frozenset[str] = frozenset()
-        self._doors: Sequence[Door] = ()
-        if interface not in rtnetlink.names():
-            there = ", ".join(rtnetlink.names())
-            raise CaptureError(f"there is no interface {interface} (there are: {there})")
         try:
             # Type 0 hears nothing: neither a packet before there is a filter, nor that the link is
             # down, which would make scapy give up.
@@ -81,39 +77,46 @@ class Sniffer:
         except (OSError, Scapy_Exception) as error:
             raise CaptureError(f"cannot listen on {interface}: {error}") from error
         hardware = self._packets.getsockname()[3]
-        self._link = Link.ETHERNET if hardware in _WITH_ETHERNET_HEADER else Link.IP
+        self._link = Link.ETHERNET if hardware in (_ETHERNET, _LOOPBACK) else Link.IP
+        self._is_loopback = hardware == _LOOPBACK
+        no_peers = NO_PEERS_ON_LOOPBACK if self._is_loopback else no_peers_on_wire(())
+        self._ingress = Ingress(interface, self._link, {}, no_peers)
+        self._filter = Filter(())
 
-    def listen(self, doors: Sequence[Door]) -> None:
-        """Listen for these doors' knocks from now on, without a gap. Raises CaptureError."""
-        self._doors = doors
-        self.refresh()
+    def listen(self, wanted: Filter) -> None:
+        """Hear what ``wanted`` lets through from now on, without a gap. Raises CaptureError."""
+        self._attach(wanted.program(self._ingress.own, self._link))
+        self._filter = wanted
+        self._ingress = replace(self._ingress, payloads=wanted.payloads)
 
-    def refresh(self) -> None:
-        """Look again which addresses the interface has. Raises CaptureError, OSError."""
-        self._own = rtnetlink.addresses(self._interface)
-        self._attach(packet_filter.program(self._doors, self._own, self._link))
+    def refresh(self, own: frozenset[bytes], no_peers: NoPeers) -> None:
+        """Take note of the interface's addresses, and of those that none on the wire can have.
+
+        Costs next to nothing where they are as they were. Raises CaptureError.
+        """
+        if own != self._ingress.own.keys():
+            self._attach(self._filter.program(own, self._link))
+            texts = {address: text_of(address) for address in own}
+            self._ingress = replace(self._ingress, own=texts)
+        if no_peers is not self._ingress.no_peers and not self._is_loopback:
+            self._ingress = replace(self._ingress, no_peers=no_peers)
 
     def fileno(self) -> int:
         return self._packets.fileno()
 
-    def read(self, sieve: Sieve, now: float) -> Iterator[Knock]:
-        """The knocks of the packets that have come, at most ``BATCH``, as ``sieve`` lets them pass.
-
-        One by one: what the sieve knows of a source is what came of its earlier knocks.
-        """
+    def read(self, now: float) -> Iterator[Frame]:
+        """The frames that have come, at most ``BATCH``."""
+        receive = self._packets.recv if self._link is Link.ETHERNET else self._receive_bare
+        snap_length = self._filter.snap_length
         for _ in range(BATCH):
             try:
-                frame = self._receive()
+                data = receive(snap_length)
             except BlockingIOError:
                 return
             except OSError:
                 # ENETDOWN, once, when the link goes down; the socket works again when it is up.
                 continue
-            for passed, age in sieve.sift(frame, self._link, now):
-                knock = knock_of(passed, self._link, self._own)
-                if knock is None or (self._ipv4_only and ":" in knock.source):
-                    continue
-                yield replace(knock, age=age) if age else knock
+            yield Frame(data, self._ingress, now)
 
     def dropped(self) -> int:
         """How many packets the kernel had no room for since the last call."""
@@ -123,11 +126,9 @@ class Sniffer:
     def close(self) -> None:
         self._socket.close()
 
-    def _receive(self) -> bytes:
-        """The next frame; where there is no Ethernet header, from its IP header on."""
-        if self._link is Link.ETHERNET:
-            return self._packets.recv(packet_filter.SNAP_LENGTH)
-        frame, ancillary, _, _ = self._packets.recvmsg(packet_filter.SNAP_LENGTH, _ANCILLARY_SIZE)
+    def _receive_bare(self, size: int) -> bytes:
+        """The next frame from its IP header on."""
+        frame, ancillary, _, _ = self._packets.recvmsg(size, _ANCILLARY_SIZE)
         for level, kind, data in ancillary:
             if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
                 return frame[_AUXDATA.unpack_from(data)[0] :]
