@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, lab
+from tests.support.lab import Lab, lab
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from struct import pack
 
 from pyknockd.system.netns import Namespace
-from tests.lab import CLIENT_4, INTERFACE, SERVER_4, Lab
+from tests.support.lab import CLIENT_4, INTERFACE, SERVER_4, Lab
 
 CLIENT_INTERFACE = "client0"
 
