@@ -15,7 +15,6 @@ import pytest
 
 from tests.support.doors import KINDS, door, knock_as, ssh, syn
 from tests.support.lab import CLIENT_4, CLIENT_6, INTERFACE, SERVER_4, SERVER_6, Lab, until
-from tests.support.realknockd import debian_knockd
 
 CLIENT = (sys.executable, "-m", "pyknockd.client")
 
@@ -89,14 +88,6 @@ def test_udp_and_tcp_mix_in_one_sequence(hosts: Lab) -> None:
     daemon = hosts.start(ssh("iptables-nft", timed=5, steps="7000:udp,8000:tcp,9000:udp"))
     hosts.knock("7000:udp", 8000, "9000:udp")
     daemon.wait_for("OPEN SESAME")
-
-
-def test_debians_own_client_is_understood(hosts: Lab) -> None:
-    client = debian_knockd() / "usr/bin/knock"
-    daemon = hosts.start(ssh("iptables-nft", timed=5))
-    for host in (SERVER_4, SERVER_6):
-        hosts.client.run(str(client), host, "7000", "8000", "9000")
-    daemon.wait_for("OPEN SESAME", times=2)
 
 
 def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab) -> None:

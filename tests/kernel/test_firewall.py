@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.firewall import Firewall, Outcome, is_iptables
+from pyknockd.firewall import Firewall
 from pyknockd.model import expand
 from pyknockd.system.shell import split
 from tests.support.lab import ROOT, Lab, until
@@ -28,39 +28,6 @@ from tests.support.lab import ROOT, Lab, until
 CHAINS = ("guarded", "open", "TCP")
 KINDS = ("nft", "legacy")
 BATCH = 12  # commands between two times that the tables are emptied
-
-
-# --- in a process on the server ---------------------------------------------------------------
-
-
-def serve(through_firewall: bool) -> None:
-    """Run each line's words, and say its status, how it was run, and the tables afterwards."""
-    firewall = Firewall()
-    for line in sys.stdin:
-        words, saves = json.loads(line)
-        how, status, warning = "PROGRAM", 0, ""
-        if through_firewall and is_iptables(words):
-            how, status, warning = _apply(firewall, words)
-        elif words:
-            status = _run(words)
-        said = [subprocess.run(save, capture_output=True, text=True).stdout for save in saves]
-        print(json.dumps([how, status, warning, "".join(said)]), flush=True)
-
-
-def _apply(firewall: Firewall, words: list[str]) -> tuple[str, int, str]:
-    applied = firewall.apply(words)
-    if applied.outcome is Outcome.RUN_THE_PROGRAM:
-        if applied.check and not _run(list(applied.check)):
-            return f"ALREADY: {applied.reason}", 0, applied.warning
-        return f"PROGRAM: {applied.reason}", _run(words), applied.warning
-    return "ALREADY" if applied.already else applied.outcome.name, 0, applied.warning
-
-
-def _run(words: list[str]) -> int:
-    return subprocess.run(words, capture_output=True, check=False).returncode
-
-
-# --- the test's side --------------------------------------------------------------------------
 
 
 @dataclass
@@ -81,7 +48,7 @@ class Server:
         self.kind = kind
         mode = "ours" if through_firewall else "theirs"
         self._process = subprocess.Popen(
-            [*self.host.prefix, sys.executable, "-m", "tests.kernel.test_firewall", mode],
+            [*self.host.prefix, sys.executable, "-m", "tests.support.firewall_server", mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -331,7 +298,3 @@ def _tell(what: str, done: Counter[str]) -> None:
     print(f"\n{what}: {total} runs, other tables or statuses: 0, in process: {inside}")
     for how, count in done.most_common():
         print(f"    {count:5} {how}")
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1] == "ours")

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import socket
 import threading
 from pathlib import Path
 
-from pyknockd.capture.decode import knock_of
-from pyknockd.config.knockd_conf import parse
-from pyknockd.model import Link
-from pyknockd.proof.sequence import Machine
 from tests.support.doors import door, ssh, syn
 from tests.support.lab import INTERFACE, SERVER_4, Lab, Running, until
-from tests.support.packets import GOOD, OWN
 
-FRAMES = int(os.environ.get("PYKNOCKD_FRAMES", "30000"))
 OPENINGS = int(os.environ.get("PYKNOCKD_OPENINGS", "200"))
 MEGABYTE = 1024 * 1024
 
@@ -58,34 +51,6 @@ def test_a_busy_port_in_a_sequence_does_not_wake_the_daemon(hosts: Lab) -> None:
     assert wake_ups(daemon) - before < 50
     hosts.knock(7000)  # the transfer's own SYN was the first knock
     daemon.wait_for("OPEN SESAME")
-
-
-def test_hostile_frames_leave_no_trace() -> None:
-    """Mutated, cut and random frames on every kind of link, through the decoder and the machine."""
-    reading = parse(
-        "[d]\nsequence = 7000,7000,7001:udp\n[e]\nsequence = 7001:udp,9\ntarget = 192.0.2.9\n"
-    )
-    machine = Machine(reading.config.doors, limit=500)
-    rng = random.Random(3)
-    links = list(Link)
-    peak = 0
-    for number in range(FRAMES):
-        frame = (
-            bytearray(rng.choice(GOOD))
-            if number % 8
-            else bytearray(rng.randbytes(rng.randrange(90)))
-        )
-        for _ in range(rng.randrange(6)):
-            if frame:
-                frame[rng.randrange(len(frame))] = rng.randrange(256)
-        frame = frame[: rng.randrange(len(frame) + 1)] if number % 3 == 0 else frame
-        knock = knock_of(bytes(frame), links[number % len(links)], OWN)
-        if knock is not None:
-            machine.feed(knock, number / 1000)
-        if number == FRAMES // 2:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert len(machine) <= 500
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 10 * 1024
 
 
 def test_five_hundred_doors_on_fifty_addresses(hosts: Lab) -> None:

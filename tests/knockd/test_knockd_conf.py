@@ -12,8 +12,6 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pyknockd.config.files import first_sequence
 from pyknockd.config.knockd_conf import Reading, parse
@@ -112,10 +110,3 @@ def test_mutants_are_read_as_knockd_reads_them(capsys: pytest.CaptureFixture[str
     with capsys.disabled():
         print(f"\n{MUTANTS} mutants, read otherwise: {len(different)}")
     assert different == []
-
-
-@given(st.one_of(st.text(), st.text(alphabet="[]=#,:! \n\taoptionsequence0123456789")))
-def test_any_text_at_all_is_a_config_or_mistakes_with_lines(text: str) -> None:
-    reading = parse(text)
-    assert all(1 <= remark.line <= text.count("\n") + 1 for remark in reading.remarks)
-    assert reading.mistakes or all(door.steps for door in reading.config.doors)

@@ -10,6 +10,28 @@ from tests.support.packets import Route, ipv4, tcp
 
 KINDS = ["iptables-nft", "iptables-legacy"]
 
+GOOD = (
+    "[options]\nInterface = nowhere0\n[ssh]\nsequence = 7000,8000\ntcpflags = syn\ncommand = true\n"
+)
+"""A file without a mistake, and without that interface."""
+
+LOGGED = """
+[options]
+LogFile = {}
+[door]
+sequence = 7000,8000,9000
+tcpflags = syn
+seq_timeout = 3
+command = exit 3
+cmd_timeout = 1
+stop_command = true %IP%
+[other]
+sequence = 6000,6001
+seq_timeout = 1
+command = true
+"""
+"""Doors that bring about every kind of line; {} is the log file."""
+
 _numbers = itertools.count(1)
 
 

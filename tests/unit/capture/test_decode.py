@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.capture.decode import knock_of
-from pyknockd.config.knockd_conf import canonical
+from pyknockd.capture.decode import knock_of, source_of, text_of
 from pyknockd.model import Flags, Knock, Link, Protocol
 from tests.support.packets import (
     DESTINATION,
@@ -46,26 +45,6 @@ TCP_KNOCK_6 = Knock("2001:db8::7", "2001:db8::1", True, Protocol.TCP, 7000, 40_0
 )
 def test_a_frame_is_read(frame: bytes, knock: Knock) -> None:
     assert knock_of(frame, Link.ETHERNET, OWN) == knock
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2001:DB8:0::1", "2001:db8::1"),
-        ("192.0.2.1", "192.0.2.1"),
-        ("::FFFF:192.0.2.1", "::ffff:192.0.2.1"),
-    ],
-)
-def test_an_address_has_one_text(text: str, expected: str) -> None:
-    assert canonical(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "localhost", "192.0.2", "1.2.3.4 or 5.6.7.8", "fe80::1%eth0", "\0"]
-)
-def test_what_is_no_address_has_none(text: str) -> None:
-    with pytest.raises(ValueError, match=r"does not appear|names an interface"):
-        canonical(text)
 
 
 def test_without_a_link_header_the_packet_stands_alone() -> None:
@@ -113,3 +92,17 @@ def test_any_bytes_give_a_knock_or_none(link: Link, frame: bytes, data: st.DataO
     for version in (bytes(mangled), bytes(mangled[:cut])):
         knock = knock_of(version, link, OWN)
         assert knock is None or 0 <= knock.port <= 65_535
+
+
+@pytest.mark.parametrize("one", GOOD[:2])
+def test_the_source_is_found_without_reading_the_frame(one: bytes) -> None:
+    knock = knock_of(one, Link.ETHERNET, OWN)
+    source = source_of(one, Link.ETHERNET)
+    assert knock is not None
+    assert source is not None
+    assert text_of(source) == knock.source
+
+
+def test_without_a_link_header_too() -> None:
+    assert source_of(ipv4(tcp(1)), Link.IP) == bytes((198, 51, 100, 7))
+    assert text_of(source_of(ipv6(tcp(1)), Link.IP) or b"") == "2001:db8::7"

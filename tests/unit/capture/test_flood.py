@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyknockd.capture.decode import knock_of, source_of, text_of
+from pyknockd.capture.decode import knock_of
 from pyknockd.capture.flood import Sieve
 from pyknockd.model import Door, Event, EventKind, Link, Protocol, Step
 from pyknockd.proof.sequence import Machine
-from tests.support.packets import GOOD, OWN, Route, ethernet, ipv4, ipv6, tcp
+from tests.support.packets import OWN, Route, ethernet, ipv4, tcp
 
 DOOR = Door("d", tuple(Step(port, Protocol.TCP) for port in (7000, 8000, 9000)), timeout=5)
 
@@ -55,20 +54,6 @@ def test_no_more_than_so_many_packets_are_kept() -> None:
         sift(sieve, frame(number, 7000), 0.0)
     assert len(sieve._aside) == 100
     assert len(sift(sieve, frame(999, 8000), 0.0)) == 2
-
-
-@pytest.mark.parametrize("one", GOOD[:2])
-def test_the_source_is_found_without_reading_the_frame(one: bytes) -> None:
-    knock = knock_of(one, Link.ETHERNET, OWN)
-    source = source_of(one, Link.ETHERNET)
-    assert knock is not None
-    assert source is not None
-    assert text_of(source) == knock.source
-
-
-def test_without_a_link_header_too() -> None:
-    assert source_of(ipv4(tcp(1)), Link.IP) == bytes((198, 51, 100, 7))
-    assert text_of(source_of(ipv6(tcp(1)), Link.IP) or b"") == "2001:db8::7"
 
 
 @given(st.sampled_from(list(Link)), st.binary(max_size=60))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import resource
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -9,8 +12,11 @@ from random import Random
 
 import pytest
 
-from pyknockd.model import Door, Event, EventKind, Flags, Knock, Protocol, Step
+from pyknockd.capture.decode import knock_of
+from pyknockd.config.knockd_conf import parse
+from pyknockd.model import Door, Event, EventKind, Flags, Knock, Link, Protocol, Step
 from pyknockd.proof.sequence import IDLE_SOURCES, RETRANSMISSION_SECONDS, Machine
+from tests.support.packets import GOOD, OWN
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 HERE, ELSEWHERE = "192.0.2.1", "192.0.2.200"
@@ -332,3 +338,34 @@ def test_event_kinds_are_all_told() -> None:
     play(machine, knock(7000), knock(8000))
     machine.feed(knock(7000), 0)
     assert {event.kind for event in machine.expire(9)} == {EventKind.TIMED_OUT}
+
+
+FRAMES = int(os.environ.get("PYKNOCKD_FRAMES", "30000"))
+
+
+def test_hostile_frames_leave_no_trace() -> None:
+    """Mutated, cut and random frames on every kind of link, through the decoder and the machine."""
+    reading = parse(
+        "[d]\nsequence = 7000,7000,7001:udp\n[e]\nsequence = 7001:udp,9\ntarget = 192.0.2.9\n"
+    )
+    machine = Machine(reading.config.doors, limit=500)
+    rng = random.Random(3)
+    links = list(Link)
+    peak = 0
+    for number in range(FRAMES):
+        frame = (
+            bytearray(rng.choice(GOOD))
+            if number % 8
+            else bytearray(rng.randbytes(rng.randrange(90)))
+        )
+        for _ in range(rng.randrange(6)):
+            if frame:
+                frame[rng.randrange(len(frame))] = rng.randrange(256)
+        frame = frame[: rng.randrange(len(frame) + 1)] if number % 3 == 0 else frame
+        knock = knock_of(bytes(frame), links[number % len(links)], OWN)
+        if knock is not None:
+            machine.feed(knock, number / 1000)
+        if number == FRAMES // 2:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(machine) <= 500
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 10 * 1024

@@ -8,15 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pyknockd.model import expand
 from pyknockd.system.shell import split
-
-
-def test_the_address_is_filled_in_everywhere() -> None:
-    assert (
-        expand("allow %IP% from %IP%/32 100%", "192.0.2.1")
-        == "allow 192.0.2.1 from 192.0.2.1/32 100%"
-    )
 
 
 @pytest.mark.parametrize(
