@@ -18,7 +18,7 @@ _TOOLS = ("debootstrap", "systemd-nspawn", "nsenter", "unshare", "ip", "iptables
 def _obstacle() -> str:
     """Why this host cannot boot trees; empty if it can."""
     if os.environ.get("PYKNOCKD_BOOTED") != "1":
-        return "set PYKNOCKD_BOOTED=1 to boot real Debians"
+        return "they have to be asked for: sh tests/run booted"
     if os.geteuid() != 0:
         return "needs root: boots containers"
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
