@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from pyknockd.firewall.rule import Family, network
@@ -26,3 +28,20 @@ from pyknockd.firewall.rule import Family, network
 def test_an_address_is_read_as_iptables_reads_it(text: str, read: str | None) -> None:
     found = network(text, Family.IPV4)
     assert (found and str(found)) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("2001:db8::1", "2001:db8::1/128"),
+        ("2001:DB8::77/35", "2001:db8::/35"),
+        ("::ffff:192.0.2.1", "::ffff:c000:201/128"),
+        ("2001:db8::1/129", None),
+        ("2001:db8::1/", None),
+        ("2001:db8::1%eth0", None),
+        ("192.0.2.1", None),
+    ],
+)
+def test_so_is_one_of_ipv6(text: str, read: str | None) -> None:
+    found = network(text, Family.IPV6)
+    assert (found and found.compressed) == (read and ip_network(read).compressed)
