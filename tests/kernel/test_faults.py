@@ -34,24 +34,25 @@ def restart(hosts: Lab, config: Path, daemon: Running, number: int) -> Running:
 def test_a_door_left_open_is_closed_in_time_by_the_next_daemon(
     hosts: Lab, kind: str, number: int
 ) -> None:
-    config = hosts.config(ssh(kind, timed=2))
+    config = hosts.config(ssh(kind, timed=4))
     daemon = hosts.start(config)
+    began = time.monotonic()
     hosts.knock(7000, 8000, 9000)
     until(lambda: hosts.rules(kind), "the rule is there")
     daemon = restart(hosts, config, daemon, number)
-    assert hosts.rules(kind)
+    assert hosts.rules(kind) or time.monotonic() - began > 4
     until(lambda: not hosts.rules(kind), "the rule is gone")
     until(lambda: f"{CLIENT_4}: openSSH: command timeout" in daemon.text(), "it says so")
     assert daemon.text().count("running command") == 1
 
 
 def test_a_door_whose_time_has_passed_is_closed_at_start(hosts: Lab) -> None:
-    config = hosts.config(ssh("iptables-nft", timed=1))
+    config = hosts.config(ssh("iptables-nft", timed=4))
     daemon = hosts.start(config)
     hosts.knock(7000, 8000, 9000)
     until(lambda: hosts.rules("iptables-nft"), "the rule is there")
     daemon.stop(signal.SIGKILL)
-    time.sleep(1.1)  # it is the daemon's absence that is tested
+    time.sleep(4.1)  # it is the daemon's absence that is tested
     assert hosts.rules("iptables-nft")
     hosts.start(config)
     until(lambda: not hosts.rules("iptables-nft"), "the rule is gone")
@@ -323,6 +324,7 @@ def test_a_flood_of_first_knocks_keeps_no_honest_client_out(hosts: Lab, tmp_path
     with hosts.client.inside():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     honest = [f"10.77.200.{n}" for n in range(1, 41)]
+    began = time.monotonic()
     for number in range(20_000):
         spoofed = f"10.{128 + number // 65_536}.{number // 256 % 256}.{number % 256}"
         raw.sendto(syn(spoofed, 7000, number), (SERVER_4, 0))
@@ -334,7 +336,8 @@ def test_a_flood_of_first_knocks_keeps_no_honest_client_out(hosts: Lab, tmp_path
     daemon.wait_for("lines about them left out")
     opened = {line.split(":")[0] for line in daemon.lines() if line.endswith("OPEN SESAME")}
     assert opened == set(honest)
-    assert daemon.text().count("Stage 1") <= 50 * 20
+    # Each second of the clock that the flood has touched has 50.
+    assert daemon.text().count("Stage 1") <= 50 * (time.monotonic() - began + 2)
     # One of them may be at stage 1 when the lines of that second are used up; none is lost further on.
     assert daemon.text().count("Stage 3") == len(honest)
 
@@ -403,7 +406,7 @@ def test_a_changed_file_leaves_no_door_open(hosts: Lab) -> None:
 
 def test_a_rule_for_everybody_stays_until_the_last_has_had_his_time(hosts: Lab) -> None:
     rule = "INPUT -p tcp --dport 22 -j ACCEPT"
-    text = door(f"iptables-nft -I {rule}", cmd_timeout="2", stop_command=f"iptables-nft -D {rule}")
+    text = door(f"iptables-nft -I {rule}", cmd_timeout="4", stop_command=f"iptables-nft -D {rule}")
     daemon = hosts.start(text)
     knock_as(hosts, "10.77.0.50", 7000)
     daemon.wait_for("running command")
@@ -411,7 +414,7 @@ def test_a_rule_for_everybody_stays_until_the_last_has_had_his_time(hosts: Lab) 
     began = time.monotonic()
     knock_as(hosts, "10.77.0.51", 7000)
     daemon.wait_for("10.77.0.51: d: command timeout")
-    assert time.monotonic() - began > 1.9
+    assert time.monotonic() - began > 3.9
     until(lambda: not hosts.rules("iptables-nft"), "the rule is gone")
     assert "non-zero" not in daemon.text()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyknockd.system.shell import split
@@ -39,15 +39,18 @@ def test_only_plain_words_are_words(command: str, expected: list[str] | None) ->
     assert split(command) == expected
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
-@given(
-    st.lists(st.sampled_from([*"ab1 -!=%,:./'\"\t;|&$`\\*?[]#~{}()<>^@+"]), max_size=16).map(
-        "".join
+CHARACTERS = [*"ab1 -!=%,:./'\"\t;|&$`\\*?[]#~{}()<>^@+"]
+COMMANDS = st.lists(st.sampled_from(CHARACTERS), max_size=16).map("".join)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(COMMANDS, max_size=40))
+def test_where_there_are_words_the_shell_finds_the_same(commands: list[str]) -> None:
+    plain = [command for command in commands if split(command) is not None]
+    script = "".join(
+        f"for word in {command}\ndo printf '%s\\0' \"$word\"\ndone\nprintf '\\n\\0'\n"
+        for command in plain
     )
-)
-def test_where_there_are_words_the_shell_finds_the_same(command: str) -> None:
-    found = split(command)
-    assume(found is not None)
-    script = f"for word in {command}\ndo printf '%s\\0' \"$word\"\ndone"
     shell = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
-    assert shell.stdout.split("\0")[:-1] == found
+    found = [words.split("\0")[:-1] for words in shell.stdout.split("\n\0")[:-1]]
+    assert found == [split(command) for command in plain]
