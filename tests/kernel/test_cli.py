@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.doors import GOOD
-from tests.support.lab import INTERFACE, ROOT, Lab, until
+from tests.support.lab import INTERFACE, PATIENCE, ROOT, Lab, until
 
 
 def unprivileged(*options: str) -> subprocess.CompletedProcess[str]:
@@ -58,14 +58,14 @@ def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None
     config = hosts.config(f"[options]\nPidFile = {pid_file}\nLogFile = {log}\n{GOOD}")
     words = [sys.executable, "-m", "pyknockd", "-d", "-i", INTERFACE, "-c", str(config)]
     starter = hosts.spawn(words)
-    assert starter.process.wait(10) == 0
+    assert starter.process.wait(PATIENCE) == 0
     assert f"starting up, listening on {INTERFACE}" in log.read_text()
     pid = int(pid_file.read_text())
     try:
         assert os.getsid(pid) != os.getsid(0)
         assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
         second = hosts.spawn(words)
-        assert second.process.wait(10) == 1
+        assert second.process.wait(PATIENCE) == 1
         assert second.lines()[-1] == f"knockd: already running: process {pid} holds {pid_file}"
         assert int(pid_file.read_text()) == pid
         hosts.knock(7000, 8000)
@@ -90,7 +90,7 @@ def test_detached_a_failure_shows_in_the_status(hosts: Lab, tmp_path: Path) -> N
     config = hosts.config(GOOD.replace("nowhere0", INTERFACE))
     words = [sys.executable, "-m", "pyknockd", "-d", "-p", str(pid_file), "-c", str(config)]
     starter = hosts.spawn(["setpriv", "--bounding-set=-net_raw", *words])
-    assert starter.process.wait(10) == 1
+    assert starter.process.wait(PATIENCE) == 1
     assert starter.lines()[-1] == "knockd: listening on server0 needs root"
     assert not pid_file.exists()
 
@@ -100,7 +100,7 @@ def test_a_pid_file_that_cannot_be_written_does_not_stop_it(hosts: Lab, tmp_path
     options = ["-d", "-p", "/nowhere/knockd.pid", "-g", str(log), "-i", INTERFACE]
     config = hosts.config(GOOD)
     starter = hosts.spawn([sys.executable, "-m", "pyknockd", *options, "-c", str(config)])
-    assert starter.process.wait(10) == 0
+    assert starter.process.wait(PATIENCE) == 0
     lines = log.read_text()
     assert "could not create pid file /nowhere/knockd.pid: No such file or directory" in lines
     found = subprocess.run(

@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.doors import KINDS, door, knock_as, ssh, syn
-from tests.support.lab import CLIENT_4, CLIENT_6, INTERFACE, SERVER_4, SERVER_6, Lab, until
+from tests.support.lab import (
+    CLIENT_4,
+    CLIENT_6,
+    INTERFACE,
+    PATIENCE,
+    SERVER_4,
+    SERVER_6,
+    Lab,
+    until,
+)
 
 CLIENT = (sys.executable, "-m", "pyknockd.client")
 
@@ -106,7 +115,7 @@ def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab) -> None:
     assert set(sources) == {
         line.split(":")[0] for line in daemon.lines() if line.endswith("OPEN SESAME")
     }
-    until(lambda: not hosts.rules("iptables-nft"), "no rule is left", patience=30)
+    until(lambda: not hosts.rules("iptables-nft"), "no rule is left")
 
 
 def test_knocks_on_the_loopback_are_heard_once(hosts: Lab) -> None:
@@ -248,7 +257,7 @@ def test_a_rule_that_opens_nothing_is_told(hosts: Lab, kind: str) -> None:
     checked = hosts.spawn(
         [sys.executable, "-m", "pyknockd", "--check", "-c", str(hosts.config(text))]
     )
-    assert checked.process.wait(10) == 0
+    assert checked.process.wait(PATIENCE) == 0
     assert "opens nothing" in checked.text()
 
 

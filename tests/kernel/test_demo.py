@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import ROOT, Lab, until
+from tests.support.lab import PATIENCE, ROOT, Lab, until
 
 DEMO = [sys.executable, "-m", "pyknockd", "--demo"]
 
@@ -48,7 +48,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(hosts: Lab, moment: str) -> N
     assert running.stdout is not None
     assert any(moment in line for line in running.stdout)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=20)
+    running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
     assert namespaces(running.pid) == []
     leftover = ["pgrep", "-f", f"knockd-demo-{running.pid}-"]

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.doors import KINDS, door, knock_as, ssh, syn
-from tests.support.lab import CLIENT_4, INTERFACE, SERVER_4, Lab, Running, until
+from tests.support.lab import CLIENT_4, INTERFACE, PATIENCE, SERVER_4, Lab, Running, until
 
 KILLS = int(os.environ.get("PYKNOCKD_KILLS", "12"))
 OTHERS = ["-A INPUT -s 192.0.2.7/32 -j DROP", f"-A INPUT -s {CLIENT_4}/32 -p udp -j ACCEPT"]
@@ -291,7 +291,7 @@ def test_the_service_manager_is_told_how_it_fares(hosts: Lab, tmp_path: Path) ->
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(path))
-        manager.settimeout(5)
+        manager.settimeout(PATIENCE)
         config = hosts.config(ssh("iptables-nft", timed=2))
         pairs = [f"NOTIFY_SOCKET={path}", "WATCHDOG_USEC=400000"]
         words = [sys.executable, "-m", "pyknockd", "-v", "-i", INTERFACE, "-c", str(config)]
@@ -368,7 +368,7 @@ def test_sigterm_while_it_starts_ends_it_in_good_order(hosts: Lab) -> None:
         f"raise SystemExit(main(['-i', '{INTERFACE}', '-c', '{config}']))"
     )
     daemon = hosts.spawn([sys.executable, "-c", script])
-    assert daemon.process.wait(10) == 0
+    assert daemon.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -426,7 +426,7 @@ def test_closed_standard_descriptors_keep_nothing_from_working(
     log, pid_file = tmp_path / "log", tmp_path / "pid"
     config = hosts.config(f"[options]\nLogFile = {log}\nPidFile = {pid_file}\n" + door("true"))
     command = f"exec {sys.executable} -m pyknockd -d -v -i {INTERFACE} -c {config} {closed}"
-    assert hosts.spawn(["sh", "-c", command]).process.wait(10) == 0
+    assert hosts.spawn(["sh", "-c", command]).process.wait(PATIENCE) == 0
     pid = int(pid_file.read_text())
     os.kill(pid, signal.SIGHUP)
     until(lambda: "re-reading" in log.read_text(), "HUP is heard")
@@ -485,11 +485,11 @@ def test_a_fifo_is_refused_where_a_file_belongs(hosts: Lab, tmp_path: Path) -> N
     once = f"[d]\none_time_sequences = {fifo}\n"
     for text in (f"[options]\nLogFile = {fifo}\n" + door("true"), once):
         daemon = hosts.start(text, wait=False)
-        assert daemon.process.wait(10) == 1
+        assert daemon.process.wait(PATIENCE) == 1
         assert str(fifo) in daemon.text()
     for options in (["-c", str(fifo)], ["--settings", str(fifo)], ["-c", "/dev/zero"]):
         daemon = hosts.start(door("true"), *options, wait=False)
-        assert daemon.process.wait(10) == 1
+        assert daemon.process.wait(PATIENCE) == 1
         assert "it is no plain file" in daemon.text()
 
 
@@ -505,7 +505,7 @@ def test_nobody_who_stops_reading_stops_the_daemon(hosts: Lab, tmp_path: Path) -
         knock_as(hosts, f"10.77.{1 + number // 250}.{1 + number % 250}", 7000)
     until(lambda: log.read_text().count("OPEN SESAME") == 1500, "all doors open")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(PATIENCE) == 0
     os.close(reader)
 
 
@@ -523,7 +523,7 @@ def test_an_alias_means_its_interface(hosts: Lab) -> None:
 
 def test_no_name_at_all_is_refused(hosts: Lab) -> None:
     daemon = start(hosts, "-i", ",")
-    assert daemon.process.wait(10) == 1
+    assert daemon.process.wait(PATIENCE) == 1
     assert "there is no name in the interface ','" in daemon.text()
 
 

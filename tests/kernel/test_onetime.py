@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import CLIENT_6, SERVER_6, Lab, until
+from tests.support.lab import CLIENT_6, PATIENCE, SERVER_6, Lab, until
 
 
 @pytest.fixture
@@ -77,6 +77,6 @@ def test_a_file_that_cannot_be_written_keeps_the_door_shut(hosts: Lab, file: Pat
 
 def test_an_unreadable_file_rejects_the_configuration(hosts: Lab, tmp_path: Path) -> None:
     daemon = hosts.start(door(tmp_path / "missing"), wait=False)
-    assert daemon.process.wait(10) == 1
+    assert daemon.process.wait(PATIENCE) == 1
     assert "2: the one-time sequences cannot be used: " in daemon.text()
     assert os.strerror(2) in daemon.text()

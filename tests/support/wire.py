@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyknockd.model import Flags, Protocol
-from tests.support.lab import ROOT
+from tests.support.lab import PATIENCE, ROOT
 from tests.support.realknockd import debian_knockd
 
 PID = os.getpid()
@@ -30,7 +30,6 @@ HOSTS = f"127.0.0.1 localhost\n{V4} both two\n{V6} both\n{OTHER_V4} two\n"
 SERVICES = "pk-both 7100/tcp\npk-both 7100/udp\npk-tcp 7101/tcp\npk-udp 7102/udp\n"
 MARKER_PORT = 65535
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python has no name for it
-DEADLINE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Wire:
         started = time.monotonic()
         ran = subprocess.run(
             ["ip", "netns", "exec", CLIENT, *command, *argv],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE_S,
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE,
         )  # fmt: skip
         seconds = time.monotonic() - started
         return Run(ran.returncode, ran.stdout, ran.stderr, self.packets(), seconds)
@@ -161,7 +160,7 @@ def wired() -> Iterator[Wire]:
         _socket_in(CLIENT, socket.AF_INET, socket.SOCK_DGRAM) as marker,
     ):
         capture.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        capture.settimeout(DEADLINE_S)
+        capture.settimeout(PATIENCE)
         yield Wire(capture, marker)
 
 
@@ -176,11 +175,11 @@ def _two_namespaces() -> Iterator[None]:
         (etc / "services").write_text(SERVICES)
         (etc / "nsswitch.conf").write_text("hosts: files\nservices: files\n")
         for line in SETUP.strip().splitlines():
-            subprocess.run(["ip", *line.split()], check=True, timeout=DEADLINE_S)
+            subprocess.run(["ip", *line.split()], check=True, timeout=PATIENCE)
         yield
     finally:
         for name in (CLIENT, SERVER):
-            subprocess.run(["ip", "netns", "delete", name], check=False, timeout=DEADLINE_S)
+            subprocess.run(["ip", "netns", "delete", name], check=False, timeout=PATIENCE)
         for file in etc.glob("*"):
             file.unlink()
         etc.rmdir()

@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyknockd import __version__, client
-from tests.support.lab import ROOT
+from tests.support.lab import PATIENCE, ROOT
 
 ORIGINAL_VERSION = "knock 0.8"
-DEADLINE_S = 10.0
 
 
 @pytest.mark.parametrize(
@@ -146,11 +145,11 @@ def test_a_delay_that_is_no_number_is_warned_of(capsys: pytest.CaptureFixture[st
 def test_a_closed_output_does_not_stop_the_knocking() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heard, open("/dev/full", "w") as full:
         heard.bind(("127.0.0.1", 0))
-        heard.settimeout(DEADLINE_S)
+        heard.settimeout(PATIENCE)
         port = str(heard.getsockname()[1])
         ran = subprocess.run(
             [sys.executable, "-m", "pyknockd.client", "-uv", "127.0.0.1", port, port],
-            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False, timeout=DEADLINE_S,
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False, timeout=PATIENCE,
         )  # fmt: skip
         assert (heard.recv(9), heard.recv(9)) == (b"\0", b"\0")
     assert (ran.returncode, ran.stderr) == (0, b"")
@@ -166,5 +165,5 @@ def test_an_interrupt_ends_the_client_quietly_with_status_130() -> None:
         assert ran.stdout
         first = ran.stdout.readline()
         ran.send_signal(signal.SIGINT)
-        rest = ran.communicate(timeout=DEADLINE_S)
+        rest = ran.communicate(timeout=PATIENCE)
     assert (first, rest, ran.returncode) == ("hitting udp 127.0.0.1:9\n", ("", ""), 130)
