@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, lab
+from tests.support.doors import GOOD
+from tests.support.lab import Lab, lab
+from tests.support.wire import Wire, wired
 
 
 @pytest.fixture
@@ -22,3 +24,21 @@ def hosts(tmp_path: Path) -> Iterator[Lab]:
             pytest.skip(f"needs {program}")
     with lab(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    """A cable with a knock client at one end; skips where it cannot be had."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: network namespaces")
+    with wired() as made:
+        yield made
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> str:
+    """The path of a knockd.conf without a mistake."""
+    path = tmp_path / "good.conf"
+    path.write_text(GOOD)
+    path.chmod(0o640)
+    return str(path)

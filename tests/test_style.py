@@ -1,8 +1,9 @@
-"""The shape of the program: linters, types, and which room may know of what."""
+"""The shape of the program and of its tests: linters, types, and who may know of whom."""
 
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import ROOT
+from tests.support.lab import ROOT
 
 PACKAGE = ROOT / "pyknockd"
 PURE = {
@@ -42,6 +43,25 @@ MAY_IMPORT = {
     "capture": ("report",),
     "config": ("proof",),
     "doors": ("firewall", "report"),
+}
+
+
+TESTS = ROOT / "tests"
+# Modules without unit tests: the tests that are theirs, and why those are not unit tests.
+TESTED_ELSEWHERE = {
+    "__main__": ("kernel/test_cli.py", "it is the program, started as such"),
+    "daemon": ("kernel/test_daemon.py", "it is the whole of it"),
+    "demo": ("kernel/test_demo.py", "it makes network namespaces"),
+    "capture.capture": ("kernel/test_links.py", "it listens on real interfaces"),
+    "capture.sniffer": ("kernel/test_links.py", "it opens packet sockets"),
+    "capture.rtnetlink": ("kernel/test_links.py", "it asks the kernel for its interfaces"),
+    "doors.commands": ("kernel/test_daemon.py", "it runs commands"),
+    "doors.runner": ("kernel/test_daemon.py", "it runs commands and changes tables"),
+    "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
+    "firewall.legacy.tables": ("kernel/test_legacy.py", "it changes tables"),
+    "firewall.nft.tables": ("kernel/test_nft.py", "it changes tables"),
+    "report.report": ("kernel/test_daemon.py", "its lines are those of the whole daemon"),
+    "system.netns": ("kernel/test_demo.py", "it makes network namespaces"),
 }
 
 
@@ -123,6 +143,41 @@ def test_each_module_can_be_imported_alone(path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_each_module_has_tests_of_its_own(path: Path) -> None:
+    name = name_of(path)
+    if path.name == "__init__.py":
+        return
+    unit = TESTS / "unit" / path.relative_to(PACKAGE).with_name(f"test_{path.name}")
+    if name in TESTED_ELSEWHERE:
+        assert not unit.exists(), f"{name} has unit tests: it needs no place in the table"
+        assert (TESTS / TESTED_ELSEWHERE[name][0]).exists()
+    else:
+        assert unit.exists(), f"{name} has no {unit.relative_to(ROOT)}"
+
+
+def test_no_test_stands_for_a_module_that_is_gone() -> None:
+    assert set(TESTED_ELSEWHERE) <= {name_of(path) for path in modules()}
+    for path in (TESTS / "unit").rglob("test_*.py"):
+        folder, name = path.relative_to(TESTS / "unit").parent, path.stem.removeprefix("test_")
+        subjects = [*(PACKAGE / folder).glob("*.py"), *(ROOT / folder).glob("*")]
+        assert name in {subject.stem.lower().replace("-", "_") for subject in subjects}, path
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TESTS.rglob("*.py")), ids=lambda p: str(p.relative_to(TESTS))
+)
+def test_tests_share_what_lies_in_support_and_nothing_else(path: Path) -> None:
+    """The benchmark is a program of its own, which its test may import."""
+    own = path.relative_to(TESTS).parts[0]
+    allowed = {"support", "bench"} if own == "bench" else {"support"}
+    for module, what in imports(path):
+        if module.split(".")[0] == "tests":
+            room = module.split(".")[1] if "." in module else what
+            assert room in allowed, f"{path.name} imports {module}"
+            assert not module.rpartition(".")[2].startswith("test_")
+
+
 def test_few_files_lie_at_the_root() -> None:
     assert len(list(PACKAGE.glob("*.py"))) <= 12
 
@@ -149,23 +204,53 @@ def test_nobody_inherits_but_from_exceptions_enums_and_protocols() -> None:
                 )
 
 
-def tool(name: str) -> list[str]:
-    """The words that run ``name``: beside this Python, or on the path."""
+def tool(name: str) -> str:
+    """The path of ``name``: beside this Python, or on the path."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
         pytest.skip(f"needs {name}: the README's test command installs it")
-    return [found]
+    return found
+
+
+def scripts(interpreter: str) -> list[str]:
+    """What is run by ``interpreter`` and has no ending that says so, from the root."""
+    found = []
+    for path in sorted(ROOT.rglob("*")):
+        inside = path.relative_to(ROOT)
+        hidden = inside.parts[0].startswith(".") and inside.parts[0] != ".ci"
+        if hidden or path.suffix in (".py", ".pyc") or not path.is_file():
+            continue
+        with path.open(errors="replace") as file:
+            if re.match(rf"#!.*/(env )?{interpreter}( |$)", file.readline(100)):
+                found.append(str(inside))
+    return found
+
+
+SHELL = [*scripts("(ba)?sh"), *(f"debian/completions/{name}" for name in ("knock", "knockd"))]
+
+
+def test_what_has_no_ending_is_linted_too() -> None:
+    configuration = (ROOT / "pyproject.toml").read_text()
+    for script in scripts("python3"):
+        count = configuration.count(f'"{script}"')
+        assert count == 2, f"pyproject.toml must name {script} to mypy and to ruff"
 
 
 @pytest.mark.parametrize(
     "words",
-    [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]],
-    ids=["ruff check", "ruff format", "mypy"],
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        # What lies outside of the repository is not ours.
+        ["shellcheck", "--exclude=SC1091", *SHELL],
+    ],
+    ids=["ruff check", "ruff format", "mypy", "shellcheck"],
 )
 def test_the_linters_have_nothing_to_say(words: list[str]) -> None:
     name, *rest = words
     done = subprocess.run(
-        [*tool(name), *rest], cwd=ROOT, capture_output=True, text=True, check=False
+        [tool(name), *rest], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr

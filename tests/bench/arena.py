@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from tests.bench.frames import Sender
 from tests.bench.report import Progress
-from tests.lab import INTERFACE, Lab, Running, lab, until
-from tests.realknockd import debian_knockd
+from tests.support.lab import INTERFACE, Lab, Running, lab, until
+from tests.support.realknockd import debian_knockd
 
 STEPS = (7000, 8000, 9000)
 GUARDED_PORT = 9922  # no step: what is sent there is no knock

@@ -18,7 +18,7 @@ from tests.bench.arena import STEPS, Arena, Bench, Program, arena
 from tests.bench.clients import COMMAND, address
 from tests.bench.frames import Syn
 from tests.bench.report import Bound, Row, Wanted
-from tests.lab import until
+from tests.support.lab import until
 
 RATES, QUICK_RATES = (2_000, 10_000, 50_000, 100_000), (10_000,)
 CLIENTS, QUICK_CLIENTS = 40, 10

@@ -8,16 +8,14 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from struct import pack
 
 from pyknockd.system.netns import Namespace
-from tests.lab import CLIENT_4, INTERFACE, SERVER_4, Lab
+from tests.support.lab import CLIENT_4, INTERFACE, SERVER_4, Lab
+from tests.support.packets import TCP, UDP, Route, ethernet, ipv4, tcp, udp, with_checksums
 
 CLIENT_INTERFACE = "client0"
 
-_IPV4 = b"\x08\x00"  # the ethertype
-_SYN = 0x02
-_WINDOW = 64_240  # what a Linux client offers
+_DO_NOT_FRAGMENT = 0x4000
 _PR_SET_TIMERSLACK = 29  # prctl(2)
 
 
@@ -43,10 +41,8 @@ class Sender:
     """The client's end of the cable."""
 
     def __init__(self, hosts: Lab) -> None:
-        self._ethernet = (
-            _hardware_address(hosts.server, INTERFACE)
-            + _hardware_address(hosts.client, CLIENT_INTERFACE)
-            + _IPV4
+        self._hardware = _hardware_address(hosts.server, INTERFACE) + _hardware_address(
+            hosts.client, CLIENT_INTERFACE
         )
         with hosts.client.inside():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -60,21 +56,18 @@ class Sender:
 
     def syn(self, knock: Syn) -> bytes:
         """The frame of a knock."""
-        segment = pack(
-            *("!HHIIBBHHH", knock.source_port, knock.port, knock.sequence_number, 0, 5 << 4, _SYN),
-            *(_WINDOW, 0, 0),
-        )
-        pseudo = _address(knock.source) + _address(SERVER_4)
-        pseudo += pack("!HH", socket.IPPROTO_TCP, len(segment))
-        checksum = _checksum(pseudo + segment)
-        segment = segment[:16] + pack("!H", checksum) + segment[18:]
-        return self._ethernet + _ip(knock.source, socket.IPPROTO_TCP, len(segment)) + segment
+        segment = tcp(knock.port, number=knock.sequence_number, source_port=knock.source_port)
+        return self._frame(segment, TCP, knock.source)
 
     def datagram_header(self, port: int, length: int) -> bytes:
         """All of a UDP frame but its ``length`` bytes of payload, which may be anything."""
-        size = 8 + length
-        udp = pack("!HHHH", port, port, size, 0)  # without a checksum: RFC 768
-        return self._ethernet + _ip(CLIENT_4, socket.IPPROTO_UDP, size) + udp
+        # Its checksum is left out: RFC 768.
+        return self._frame(udp(port, bytes(length), source_port=port), UDP, CLIENT_4)[:-length]
+
+    def _frame(self, payload: bytes, protocol: int, source: str) -> bytes:
+        """To the server, which is to take it."""
+        packet = ipv4(payload, protocol, route=Route(source, SERVER_4), fragment=_DO_NOT_FRAGMENT)
+        return ethernet(with_checksums(packet), hardware=self._hardware)
 
     def send_all(self, knocks: Sequence[Timed], part: Callable[[float], None]) -> None:
         """Send each knock when its time has come, and tell ``part`` how much is done."""
@@ -103,22 +96,3 @@ def sleep_exactly() -> None:
 def _hardware_address(host: Namespace, interface: str) -> bytes:
     said = json.loads(host.ip("-j", "link", "show", "dev", interface))
     return bytes.fromhex(str(said[0]["address"]).replace(":", ""))
-
-
-def _address(text: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET, text)
-
-
-def _ip(source: str, protocol: int, length: int) -> bytes:
-    """An IPv4 header to the server, before ``length`` bytes; must not be fragmented."""
-    before = pack("!BBHHHBB", 0x45, 0, 20 + length, 0, 0x4000, 64, protocol)
-    addresses = _address(source) + _address(SERVER_4)
-    return before + pack("!H", _checksum(before + addresses)) + addresses
-
-
-def _checksum(data: bytes) -> int:
-    """RFC 1071, for an even number of bytes."""
-    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF

@@ -19,7 +19,7 @@ from struct import Struct
 from tests.bench.arena import GUARDED_PORT, LEGACY, NFT, STEPS, Arena, Bench, Program, arena
 from tests.bench.frames import Syn, sleep_exactly, sleep_until
 from tests.bench.report import Bound, Row, Wanted
-from tests.lab import CLIENT_4, SERVER_4, Lab
+from tests.support.lab import CLIENT_4, SERVER_4, Lab
 
 ROUNDS, QUICK_ROUNDS = 200, 20
 INTERVAL = 0.0002  # seconds between two probes

@@ -13,7 +13,7 @@ from tests.bench.arena import NFT, STARTED, STEPS, Bench, Program, Usage, arena,
 from tests.bench.clients import address, let_in
 from tests.bench.frames import Syn, Timed
 from tests.bench.report import Bound, Row, Wanted
-from tests.lab import CLIENT_4, PATIENCE
+from tests.support.lab import CLIENT_4, PATIENCE
 
 HEARD, QUICK_HEARD = 20_000, 2_000
 HEARD_A_SECOND = 2_000

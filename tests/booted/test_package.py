@@ -1,0 +1,209 @@
+"""The package on a plain Debian: built, installed, switched on, removed."""
+
+from __future__ import annotations
+
+import time
+
+from tests.support import trees
+from tests.support.lab import CLIENT_4, INTERFACE, ROOT, until
+from tests.support.machine import Machine, configure, knock, opens, wait_for_rule
+
+TOGGLE = "/etc/default/knockd"
+
+
+def test_lintian_has_nothing_to_say(release: str) -> None:
+    said = (trees.package(release).parent / "lintian.txt").read_text()
+    remarks = [line for line in said.splitlines() if line[:2] in ("E:", "W:", "I:", "P:")]
+    assert remarks == []
+
+
+def test_a_first_installation_starts_nothing_and_says_what_to_do(debian: Machine) -> None:
+    said = debian.install_pyknockd()
+    assert f"START_KNOCKD is 0 in {TOGGLE}" in said
+    assert debian.systemctl("is-active knockd") == "inactive"
+    assert debian.systemctl("is-enabled knockd") == "enabled"
+    for path in ("/etc/knockd.conf", TOGGLE, "/etc/init.d/knockd", "/etc/logrotate.d/knockd"):
+        assert debian.file(path).exists(), path
+    assert debian.run("knockd --check").returncode == 0
+    assert debian.output("knockd -V").startswith("knockd 0.8")
+    assert debian.run("man -w knockd || ls /usr/share/man/man1/knockd.1.gz").returncode == 0
+
+
+def test_without_the_toggle_the_unit_is_skipped_and_the_journal_names_the_file(
+    debian: Machine,
+) -> None:
+    debian.install_pyknockd()
+    assert debian.run("systemctl start knockd").returncode == 0
+    assert debian.systemctl("is-active knockd") == "inactive"
+    assert debian.systemctl("is-failed knockd") == "inactive"
+    mine = [line for line in debian.journal().splitlines() if TOGGLE in line]
+    assert len(mine) == 1
+    assert f"not started: START_KNOCKD is 0 in {TOGGLE}; to start knockd, write" in mine[0]
+
+
+def test_the_toggle_lets_it_start_and_a_knock_opens(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian)
+    debian.output("service knockd start")
+    assert debian.systemctl("is-active knockd") == "active"
+    assert f"starting up, listening on {INTERFACE}" in debian.journal()
+    opens(debian)
+    until(lambda: "OPEN SESAME" in debian.file("/var/log/syslog").read_text(), "a line in syslog")
+    assert f" knockd: {CLIENT_4}: openSSH: OPEN SESAME" in _without_pid(
+        debian.file("/var/log/syslog").read_text()
+    )
+
+
+def _without_pid(text: str) -> str:
+    """Syslog's lines without the process number that some rsyslogs put behind the name."""
+    return "\n".join(line.split("]", 1)[-1] if "]: " in line else line for line in text.split("\n"))
+
+
+def test_stop_closes_reload_keeps_and_restart_starts(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian)
+    debian.output("systemctl start knockd")
+    debian.write("/etc/knockd.conf", "[door\nsequence = 1\n")
+    done = debian.run("systemctl reload knockd")
+    assert done.returncode != 0
+    assert debian.systemctl("is-active knockd") == "active"
+    configure(debian)
+    debian.output("systemctl reload knockd")
+    assert "re-reading config file: /etc/knockd.conf" in debian.journal()
+    debian.output("systemctl restart knockd")
+    opens(debian)
+    debian.output("systemctl stop knockd")
+    assert debian.systemctl("is-active knockd") == "inactive"
+    assert debian.journal().count("shutting down") == 2
+
+
+def test_it_is_there_again_after_a_reboot(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian)
+    assert debian.systemctl("is-active knockd") == "inactive"
+    debian.reboot()
+    assert debian.systemctl("is-active knockd") == "active"
+    opens(debian)
+
+
+def test_systemd_starts_it_again_after_a_crash(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian)
+    debian.output("systemctl start knockd")
+    first = debian.systemctl("show --value -p MainPID knockd")
+    debian.output(f"kill -KILL {first}")
+    until(
+        lambda: (
+            debian.systemctl("show --value -p MainPID knockd") not in ("0", first)
+            and debian.systemctl("is-active knockd") == "active"
+        ),
+        "a second start",
+    )
+    opens(debian)
+
+
+def test_a_door_outlives_a_crash_and_is_closed_once_and_on_time(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian, seconds=6)
+    debian.output("systemctl start knockd")
+    knock(debian, 2222, 3333)
+    wait_for_rule(debian, 2200)
+    debian.output("kill -KILL $(systemctl show --value -p MainPID knockd)")
+    wait_for_rule(debian, 2200, present=False)
+    assert debian.journal().count("timedSSH: command timeout") == 1
+
+
+def test_a_hung_daemon_is_noticed_by_the_watchdog(newest: Machine) -> None:
+    newest.install_pyknockd()
+    configure(newest)
+    newest.write("/etc/systemd/system/knockd.service.d/quick.conf", "[Service]\nWatchdogSec=1\n")
+    newest.output("systemctl daemon-reload && systemctl start knockd")
+    time.sleep(3)
+    assert newest.systemctl("show --value -p NRestarts knockd") == "0", "it must feed the watchdog"
+    newest.output("kill -STOP $(systemctl show --value -p MainPID knockd)")
+    until(lambda: newest.systemctl("show --value -p NRestarts knockd") == "1", "a restart", 20)
+
+
+def test_the_units_exposure_is_at_most_four(debian: Machine) -> None:
+    debian.install_pyknockd()
+    assert debian.run("systemd-analyze security --threshold=40 knockd").returncode == 0
+
+
+def test_remove_stops_it_and_purge_leaves_nothing(debian: Machine) -> None:
+    before = debian.output("find /etc /usr /var -xdev -name '*knock*' ! -path '*/archives/*'")
+    debian.install_pyknockd()
+    configure(debian)
+    debian.output("systemctl start knockd")
+    debian.output("apt-get remove -q -y pyknockd")
+    assert debian.systemctl("is-active knockd") == "inactive"
+    assert debian.run("grep -lE '^(knockd)$' /proc/[0-9]*/comm").stdout == ""
+    assert debian.file("/etc/knockd.conf").exists()
+    debian.output("apt-get purge -q -y pyknockd")
+    after = debian.output("find /etc /usr /var -xdev -name '*knock*' ! -path '*/archives/*'")
+    assert after == before
+
+
+def test_an_upgrade_keeps_doors_open_and_closes_them_on_time(debian: Machine) -> None:
+    trees.package(debian.release, "1.0.1")  # takes longer than the door stands open
+    debian.install_pyknockd()
+    configure(debian, seconds=8)
+    debian.output("systemctl start knockd")
+    knock(debian, 2222, 3333)
+    wait_for_rule(debian, 2200)
+    said = debian.install_pyknockd(version="1.0.1")
+    assert "Setting up pyknockd (1.0.1)" in said
+    until(lambda: debian.systemctl("is-active knockd") == "active", "it is active again")
+    assert debian.output("systemctl show knockd -P NRestarts").strip() == "0"
+    assert [rule for rule in debian.rules() if "--dport 2200" in rule], "closed by the upgrade"
+    until(lambda: not debian.rules(), "the door to close", 15)
+    assert debian.journal().count("timedSSH: command timeout") == 1
+
+
+def test_the_init_script_starts_reloads_and_stops(newest: Machine) -> None:
+    newest.install_pyknockd()
+    script = "SYSTEMCTL_SKIP_REDIRECT=1 _SYSTEMCTL_SKIP_REDIRECT=1 /etc/init.d/knockd"
+    assert f"START_KNOCKD is 0 in {TOGGLE}" in newest.output(f"{script} start")
+    assert newest.run(f"{script} status").returncode == 3
+    configure(newest)
+    newest.output(f"{script} start")
+    assert newest.run(f"{script} status").returncode == 0
+    opens(newest)
+    newest.output(f"{script} reload")
+    until(
+        lambda: "re-reading" in newest.file("/var/log/syslog").read_text(), "the reload in syslog"
+    )
+    newest.output(f"{script} restart")
+    newest.output(f"{script} stop")
+    assert newest.run(f"{script} status").returncode == 3
+    assert newest.systemctl("is-active knockd") == "inactive"
+
+
+def test_logrotate_rotates_and_the_daemon_goes_on_writing(newest: Machine) -> None:
+    newest.install_pyknockd()
+    newest.install("logrotate")
+    configure(newest, log="LogFile = /var/log/knockd.log")
+    newest.output("systemctl start knockd")
+    newest.output("logrotate --force /etc/logrotate.d/knockd")
+    assert "starting up" in newest.file("/var/log/knockd.log.1").read_text()
+    log = newest.file("/var/log/knockd.log")
+    until(log.exists, "the new log file")
+    opens(newest)
+    assert "OPEN SESAME" in log.read_text()
+
+
+def test_remove_closes_the_doors_that_stand_open(newest: Machine) -> None:
+    newest.install_pyknockd()
+    configure(newest, seconds=600)
+    newest.output("systemctl start knockd")
+    knock(newest, 2222, 3333)
+    wait_for_rule(newest, 2200)
+    said = newest.output("apt-get remove -q -y pyknockd")
+    assert f"pyknockd: closed timedSSH for {CLIENT_4}" in said
+    assert newest.rules() == []
+
+
+def test_the_packages_own_test_succeeds(debian: Machine) -> None:
+    debian.install_pyknockd()
+    debian.write("/root/knock-opens", (ROOT / "debian/tests/knock-opens").read_text())
+    done = debian.run("sh /root/knock-opens")
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,120 @@
+"""The command line where it takes root: detached, without privileges, on what interface."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.doors import GOOD
+from tests.support.lab import INTERFACE, PATIENCE, ROOT, Lab, until
+
+
+def unprivileged(*options: str) -> subprocess.CompletedProcess[str]:
+    """knockd as nobody, with ``GOOD`` for its file."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give it up")
+    if Path(sys.executable).resolve().is_relative_to("/root"):
+        pytest.skip("needs a Python that everybody may run")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        path = Path(folder, "knockd.conf")
+        path.write_text(GOOD)
+        path.chmod(0o644)
+        words = [sys.executable, "-m", "pyknockd", "-c", str(path), *options]
+        return subprocess.run(
+            words, cwd=ROOT, capture_output=True, text=True, check=False,
+            user=65534, group=65534, extra_groups=[],
+        )  # fmt: skip
+
+
+def test_check_needs_no_root() -> None:
+    done = unprivileged("--check")
+    assert done.returncode == 0
+    assert "everybody can read" in done.stderr
+
+
+def test_without_root_one_line_says_so() -> None:
+    done = unprivileged("-i", "lo")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "knockd: listening on lo needs root"
+
+
+def test_a_missing_interface_is_named_with_those_there_are(hosts: Lab, good: str) -> None:
+    daemon = hosts.spawn([sys.executable, "-m", "pyknockd", "-v", "-c", good])
+    text = f"there is no interface nowhere0 (there are: lo, {INTERFACE}): waiting for it"
+    daemon.wait_for(text)
+    assert daemon.stop() == 0
+    assert daemon.lines() == [text, "shutting down"]
+
+
+def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None:
+    pid_file, log = tmp_path / "knockd.pid", tmp_path / "knockd.log"
+    config = hosts.config(f"[options]\nPidFile = {pid_file}\nLogFile = {log}\n{GOOD}")
+    words = [sys.executable, "-m", "pyknockd", "-d", "-i", INTERFACE, "-c", str(config)]
+    starter = hosts.spawn(words)
+    assert starter.process.wait(PATIENCE) == 0
+    assert f"starting up, listening on {INTERFACE}" in log.read_text()
+    pid = int(pid_file.read_text())
+    try:
+        assert os.getsid(pid) != os.getsid(0)
+        assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
+        second = hosts.spawn(words)
+        assert second.process.wait(PATIENCE) == 1
+        assert second.lines()[-1] == f"knockd: already running: process {pid} holds {pid_file}"
+        assert int(pid_file.read_text()) == pid
+        hosts.knock(7000, 8000)
+        until(lambda: "OPEN SESAME" in log.read_text(), "the door opens")
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: not pid_file.exists(), "the pid file is gone")
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the daemon is gone")
+
+
+def test_under_a_service_manager_it_stays_where_it_is(hosts: Lab, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "pyknockd", "-d", "-v", "-i", INTERFACE]
+    config = hosts.config(GOOD)
+    daemon = hosts.spawn(["env", f"NOTIFY_SOCKET={tmp_path}/none", *words, "-c", str(config)])
+    daemon.wait_for("starting up, listening on")
+    assert daemon.process.poll() is None
+    assert daemon.stop() == 0
+
+
+def test_detached_a_failure_shows_in_the_status(hosts: Lab, tmp_path: Path) -> None:
+    pid_file = tmp_path / "knockd.pid"
+    config = hosts.config(GOOD.replace("nowhere0", INTERFACE))
+    words = [sys.executable, "-m", "pyknockd", "-d", "-p", str(pid_file), "-c", str(config)]
+    starter = hosts.spawn(["setpriv", "--bounding-set=-net_raw", *words])
+    assert starter.process.wait(PATIENCE) == 1
+    assert starter.lines()[-1] == "knockd: listening on server0 needs root"
+    assert not pid_file.exists()
+
+
+def test_a_pid_file_that_cannot_be_written_does_not_stop_it(hosts: Lab, tmp_path: Path) -> None:
+    log = tmp_path / "knockd.log"
+    options = ["-d", "-p", "/nowhere/knockd.pid", "-g", str(log), "-i", INTERFACE]
+    config = hosts.config(GOOD)
+    starter = hosts.spawn([sys.executable, "-m", "pyknockd", *options, "-c", str(config)])
+    assert starter.process.wait(PATIENCE) == 0
+    lines = log.read_text()
+    assert "could not create pid file /nowhere/knockd.pid: No such file or directory" in lines
+    found = subprocess.run(
+        ["pgrep", "-f", "--", f"-c {config}"], capture_output=True, text=True, check=True
+    )
+    os.kill(int(found.stdout), signal.SIGTERM)
+    until(lambda: "shutting down" in log.read_text(), "it ends")
+
+
+def test_the_file_wins_over_the_options_but_for_the_interface(hosts: Lab, tmp_path: Path) -> None:
+    first, second = tmp_path / "file.log", tmp_path / "option.log"
+    daemon = hosts.start(
+        f"[options]\nLogFile = {first}\nInterface = nowhere0\n{GOOD}", "-g", str(second)
+    )
+    until(lambda: "starting up" in first.read_text(), "the line is in the file")
+    assert not second.exists()
+    assert daemon.stop() == 0

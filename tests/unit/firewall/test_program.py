@@ -1,0 +1,88 @@
+"""The program behind a name, and what it is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyknockd.firewall.program import Kind, Program, check_words, family, find, is_iptables
+from pyknockd.firewall.rule import Family
+
+
+@pytest.mark.parametrize(
+    ("command", "looking"),
+    [
+        ("iptables -A INPUT -s 192.0.2.1 -j ACCEPT", "iptables -C INPUT -s 192.0.2.1 -j ACCEPT"),
+        ("iptables -I INPUT 3 -j X --unknown", "iptables -C INPUT -j X --unknown"),
+        ("ip6tables -w -t nat --insert A -j DROP", "ip6tables -w -t nat -C A -j DROP"),
+        ("iptables -j DROP --append INPUT", "iptables -j DROP -C INPUT"),
+        ("iptables -D INPUT -s 192.0.2.1 -j ACCEPT", None),
+        ("iptables -A INPUT -m comment --comment -D -j ACCEPT", None),
+        ("iptables -F", None),
+        ("iptables -A", None),
+        ("iptables -AINPUT -j DROP", None),
+    ],
+)
+def test_what_adds_a_rule_has_a_command_that_looks_for_it(
+    command: str, looking: str | None
+) -> None:
+    assert check_words(command.split()) == tuple(looking.split() if looking else ())
+
+
+@pytest.mark.parametrize("name", ["iptables", "/usr/sbin/ip6tables-nft", "iptables-legacy"])
+def test_a_command_is_known_by_its_programs_name(name: str) -> None:
+    assert is_iptables([name, "-F"])
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["iptables-save"], ["nft"], ["sudo", "iptables", "-F"], [""]]
+)
+def test_no_other_command_is_taken_for_iptables(words: list[str]) -> None:
+    assert not is_iptables(words)
+
+
+def test_the_family_stands_in_the_name() -> None:
+    assert family("/sbin/iptables-nft") is Family.IPV4
+    assert family("ip6tables") is Family.IPV6
+
+
+def installed(folder: Path, behind: str, version: str) -> str:
+    """An iptables that leads to a program called ``behind``, as Debian's alternatives do."""
+    program, name = folder / behind, folder / "iptables"
+    program.write_text(f"#!/bin/sh\necho 'iptables {version}'\n")
+    program.chmod(0o755)
+    name.symlink_to(behind)
+    return str(name)
+
+
+@pytest.mark.parametrize(
+    ("behind", "version", "kind", "why_not"),
+    [
+        ("xtables-legacy-multi", "v1.8.2 (legacy)", Kind.LEGACY, ""),
+        ("xtables-nft-multi", "v1.8.9 (nf_tables)", Kind.NF_TABLES, ""),
+        ("xtables-nft-multi", "v1.8.10 (nf_tables)", Kind.NF_TABLES, ""),
+        (
+            *("xtables-nft-multi", "v1.8.7 (nf_tables)", Kind.NF_TABLES),
+            "not known to be alike: iptables v1.8.7 (nf_tables)",
+        ),
+        (
+            *("xtables-nft-multi", "v2.0", Kind.NF_TABLES),
+            "not known to be alike: iptables v2.0",
+        ),
+    ],
+)
+def test_what_lies_behind_a_name_is_found(
+    tmp_path: Path, behind: str, version: str, kind: Kind, why_not: str
+) -> None:
+    assert find(installed(tmp_path, behind, version)) == Program(kind, Family.IPV4, why_not)
+
+
+def test_a_wrapper_of_somebodys_own_is_only_run(tmp_path: Path) -> None:
+    name = installed(tmp_path, "wrapper", "v1.8.9 (nf_tables)")
+    found = find(name)
+    assert (found.kind, found.why_not) == (Kind.UNKNOWN, f"it leads to {tmp_path}/wrapper")
+
+
+def test_a_program_that_is_not_there_is_said_to_be_none(tmp_path: Path) -> None:
+    assert find(f"{tmp_path}/ip6tables") == Program(Kind.UNKNOWN, Family.IPV6, "no such program")

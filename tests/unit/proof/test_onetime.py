@@ -1,0 +1,48 @@
+"""The file of one-time sequences."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pyknockd.model import Protocol, Step
+from pyknockd.proof.onetime import OneTimeError, first_sequence, use
+
+
+def steps(*ports: int) -> tuple[Step, ...]:
+    return tuple(Step(port, Protocol.TCP) for port in ports)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "sequences"
+    path.write_text("# mine\n1,70000\n\n 7001,7002\n7003,7004:udp\n")
+    return path
+
+
+def test_the_first_usable_line_is_in_force(file: Path) -> None:
+    assert first_sequence(str(file)) == steps(7001, 7002)
+
+
+def test_the_used_line_is_marked_in_place_and_no_other(file: Path) -> None:
+    following = use(str(file), steps(7001, 7002))
+    assert following == (Step(7003, Protocol.TCP), Step(7004, Protocol.UDP))
+    assert file.read_text() == "# mine\n1,70000\n\n#7001,7002\n7003,7004:udp\n"
+
+
+def test_when_all_are_used_none_is_in_force(file: Path) -> None:
+    assert use(str(file), use(str(file), steps(7001, 7002))) == ()
+    assert first_sequence(str(file)) == ()
+
+
+def test_no_line_can_be_used_twice(file: Path) -> None:
+    use(str(file), steps(7001, 7002))
+    with pytest.raises(OneTimeError, match="used already"):
+        use(str(file), steps(7001, 7002))
+
+
+def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(OneTimeError, match=re.escape(f"{tmp_path}/x: No such file")):
+        first_sequence(f"{tmp_path}/x")

@@ -1,0 +1,101 @@
+"""What the service manager is told."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyknockd.system.systemd import Notify
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[socket.socket]:
+    """A service manager's socket, which the environment names."""
+    address = f"{tmp_path}/notify"
+    if request.param == "abstract":
+        address = f"@pyknockd-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(address.replace("@", "\0"))
+        server.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        yield server
+
+
+def heard(manager: socket.socket) -> list[str]:
+    found = []
+    try:
+        while True:
+            found.append(manager.recv(4096).decode())
+    except BlockingIOError:
+        return found
+
+
+def test_each_turn_of_its_life_is_told(manager: socket.socket) -> None:
+    notify = Notify()
+    notify.ready()
+    notify.reloading()
+    notify.stopping()
+    ready, reloading, stopping = heard(manager)
+    assert (ready, stopping) == ("READY=1", "STOPPING=1")
+    assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", reloading)
+
+
+def test_only_a_change_of_the_status_is_told(manager: socket.socket) -> None:
+    notify = Notify()
+    for text in ("0 doors open", "0 doors open", "1 door open", "0 doors open"):
+        notify.status(text)
+    assert heard(manager) == [
+        "STATUS=0 doors open",
+        "STATUS=1 door open",
+        "STATUS=0 doors open",
+    ]
+
+
+def test_a_program_that_it_starts_is_not_taken_for_it(manager: socket.socket) -> None:
+    assert "NOTIFY_SOCKET" in os.environ
+    Notify()
+    assert "NOTIFY_SOCKET" not in os.environ
+
+
+def test_the_watchdog_is_fed_at_half_its_time(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "4000000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    notify = Notify()
+    notify.feed_watchdog(100.0)
+    assert notify.next_deadline() == 102.0
+    notify.feed_watchdog(101.9)
+    assert heard(manager) == ["WATCHDOG=1"]
+    notify.feed_watchdog(102.0)
+    assert heard(manager) == ["WATCHDOG=1"]
+    assert "WATCHDOG_USEC" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "4000000", "WATCHDOG_PID": "1"}],
+)
+def test_a_watchdog_of_somebody_else_is_not_fed(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    notify = Notify()
+    notify.feed_watchdog(100.0)
+    assert notify.next_deadline() is None
+    assert heard(manager) == []
+
+
+def test_without_a_manager_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    Notify().ready()
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
+    Notify().ready()

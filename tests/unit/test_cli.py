@@ -1,0 +1,99 @@
+"""The command line, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyknockd.cli import main
+from tests.support.lab import ROOT
+
+BAD = "[ssh]\nsequense = 7000\ntcpflags = syn, ack\n[web]\nsequence = 70000\ncommand = true\n"
+
+
+def knockd(*options: str, **more: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "pyknockd", *options]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload, no-any-return]
+
+
+def test_the_version_begins_with_knockds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-V"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "knockd 0.8"
+
+
+@pytest.mark.parametrize("words", [["-x"], ["--nonsense"], ["-c"], ["-Dx"]])
+def test_an_unknown_option_prints_the_usage_and_ends_with_2(words: list[str]) -> None:
+    done = knockd(*words)
+    assert done.returncode == 2
+    assert "usage: knockd" in done.stderr
+
+
+def test_operands_are_ignored_as_knockd_ignores_them(good: str) -> None:
+    assert main(["--check", "-c", good, "stray"]) == 0
+
+
+def test_every_mistake_is_reported_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.conf"
+    path.write_text(BAD)
+    path.chmod(0o600)
+    assert main(["--check", "-c", str(path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:{n}" for n in (1, 2, 3, 4, 5)]
+    assert "sequence" in lines[1]
+    assert "expected" in lines[1]
+
+
+def test_a_file_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-c", "/nowhere/knockd.conf"]) == 1
+    expected = "knockd: cannot read /nowhere/knockd.conf: No such file or directory\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_warnings_are_told_and_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "odd.conf"
+    path.write_text("[a]\nsequence = 7000,ssh,9000 # mine\nseq_timeout = 0\n")
+    assert main(["--check", "-c", str(path)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert f"{path}:2: warning: 'ssh' is read as port 0" in lines
+    assert any("9000" in line and "ignored" in line for line in lines)
+    assert any(line.startswith(f"{path}:3: warning: a timeout of 0") for line in lines)
+
+
+def test_what_is_surely_not_meant_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "odd.conf"
+    path.write_text("[a]\nsequence = 1\ncommand = /sbin/iptabels -I INPUT -s %ip% -j ACCEPT\n")
+    path.chmod(0o600)
+    assert main(["--check", "-c", str(path)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"{path}:3: warning: %ip% stays as it is; only %IP% is replaced"
+    assert told[1] == f"{path}: warning: no such program: /sbin/iptabels"
+
+
+def test_bytes_that_are_no_text_are_printed_as_they_are(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "bytes.conf"
+    path.write_bytes(b"[d\xfcr]\nsequence = 1\n")
+    assert main(["--check", "-D", "-c", str(path)]) == 0
+    assert b"config: new section: 'd\xfcr'\n" in capfdbinary.readouterr().out
+
+
+def test_a_file_that_others_can_read_or_change_is_a_warning(
+    good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.chmod(good, 0o600)
+    assert main(["--check", "-c", good]) == 0
+    assert capsys.readouterr().err == ""
+    os.chmod(good, 0o666)
+    assert main(["--check", "-c", good]) == 0
+    told = capsys.readouterr().err
+    assert f"{good}: warning: everybody can read the sequences; try: chmod o-r {good}" in told
+    assert f"{good}: warning: others can change what root runs; try: chmod go-w {good}" in told
