@@ -14,12 +14,13 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from pyknockd import __version__
-from pyknockd.capture import CaptureError
+from pyknockd.capture import CaptureError, Flood
 from pyknockd.config import ConfigError, load
 from pyknockd.config.advice import missing_programs
-from pyknockd.daemon import SIGNALS, Capture, Daemon, World
+from pyknockd.daemon import SIGNALS, Daemon, World
 from pyknockd.doors import Journal
 from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, templates
@@ -33,6 +34,9 @@ from pyknockd.system.background import (
     fill_standard_descriptors,
 )
 from pyknockd.system.signals import Signals
+
+if TYPE_CHECKING:
+    from pyknockd.capture import Capture
 
 CONFIG_PATH = "/etc/knockd.conf"
 SETTINGS_PATH = "/etc/pyknockd.yaml"
@@ -143,23 +147,16 @@ def _check(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _capture(
-    options: argparse.Namespace, config: Config
-) -> Callable[[Callable[[str], bool]], Capture]:
+def _capture(options: argparse.Namespace, config: Config) -> Callable[[Flood], Capture]:
     """What makes the capture, on the interfaces that are to be listened on. Raises StartError."""
     # Here and not above: what ends before it listens need not wait for scapy to load.
     try:
-        from pyknockd.capture import capture, flood
+        from pyknockd.capture import Capture
     except ImportError as error:
         hint = f"try: apt install python3-scapy (this is {sys.executable})"
         raise StartError(f"{error}; {hint}") from error
-    names, limits = _interfaces(options, config), config.extras.limits
-
-    def make(knows: Callable[[str], bool]) -> Capture:
-        control = flood.Flood(knows, limits.first_knocks, limits.attempts, PATIENCE)
-        return capture.Capture(names, control, ipv4_only=options.only_ip_v4)
-
-    return make
+    names = _interfaces(options, config)
+    return lambda flood: Capture(names, flood, ipv4_only=options.only_ip_v4)
 
 
 def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
-from pyknockd.capture import CaptureError
+from pyknockd.capture import CaptureError, Flood
 from pyknockd.config import ConfigError
 from pyknockd.doors import Doors, Journal
 from pyknockd.model import Config, Knock, Listen, Timers
@@ -61,11 +61,11 @@ class Capture(Protocol):
 class World:
     """All that the daemon is given.
 
-    ``capture`` makes the capture for whoever tells it which sources are known. ``read_config`` reads
-    the configuration again: ConfigError. ``config_path`` is what that reads.
+    ``capture`` makes the capture behind a flood control. ``read_config`` reads the configuration
+    again: ConfigError. ``config_path`` is what that reads.
     """
 
-    capture: Callable[[Callable[[str], bool]], Capture]
+    capture: Callable[[Flood], Capture]
     signals: Signals
     report: Report
     journal: Journal
@@ -93,8 +93,9 @@ class Daemon:
         self._settled: list[AttemptEvent] = []
         self._doors = Doors(world.journal, config.extras.limits)
         self._proofs = self._make_proofs(config)
+        self._flood = Flood(self._knows, 0, 0, 0.0)
         self._heed_limits(config)
-        self._capture = world.capture(self._knows)
+        self._capture = world.capture(self._flood)
         self._capture.listen(self._proofs.listens())
         self._selector = selectors.DefaultSelector()
         for source in (self._capture, world.signals, self._worker):
@@ -260,6 +261,9 @@ class Daemon:
         limits = config.extras.limits
         self._report.most_first_lines = limits.log_lines
         self._doors.change_limits(limits)
+        self._flood.rate, self._flood.most = limits.first_knocks, limits.attempts
+        # What was put aside for longer is of no more use to any attempt.
+        self._flood.patience = max((door.timeout for door in config.doors), default=0.0)
 
     def _close_doors(self) -> None:
         now = monotonic()

@@ -323,4 +323,6 @@ class Stories(RuleBasedStateMachine):
 
 
 TestStories = Stories.TestCase
-TestStories.settings = settings(max_examples=300, stateful_step_count=40, deadline=None, phases=[Phase.generate])
+TestStories.settings = settings(
+    max_examples=300, stateful_step_count=40, deadline=None, phases=[Phase.generate]
+)
