@@ -6,12 +6,12 @@ options → configuration → ``--check`` ends here → log → interface → ba
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from pyknockd.system.background import (
     fill_standard_descriptors,
 )
 from pyknockd.system.signals import Signals
+from pyknockd.system.trust import withdraw_environment
 
 if TYPE_CHECKING:
     from pyknockd.capture.capture import Capture
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The program. Returns its exit status."""
     fill_standard_descriptors()
+    environment = withdraw_environment()
     options, rest = _parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
@@ -94,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return demo.main()
     try:
-        return _serve(options)
+        return _serve(options, environment)
     except ConfigError as error:
         _show(options, error.said, error.lines)
     except (StartError, LogError, AlreadyRunning) as error:
@@ -102,10 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _serve(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     config = _read(options, show=True)
     if options.check:
-        return _check(options, config)
+        return _check(options, config, environment["PATH"])
     # A service manager that waits to be notified waits for this process and no other.
     launch = detach() if options.daemon and "NOTIFY_SOCKET" not in os.environ else None
     # As early as can be: whoever stops a daemon that is just starting stops it in good order.
@@ -119,7 +121,8 @@ def _serve(options: argparse.Namespace) -> int:
         journal = Journal(_journal_path(options.config), log.say)
         stack.callback(journal.close)
         report = Report(log, look_up=options.lookup)
-        world = World(capture, signals, report, journal, lambda: _read_again(options, report))
+        read_again = partial(_read_again, options, report)
+        world = World(capture, signals, report, journal, read_again, environment)
         daemon = Daemon(world, config)
         if capture.names:
             log.say(f"starting up, listening on {','.join(capture.names)}")
@@ -130,11 +133,15 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace, config: Config) -> int:
-    """What the files alone do not show; as root also which doors would open nothing."""
-    found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
+def _check(options: argparse.Namespace, config: Config, search_path: str) -> int:
+    """What the files alone do not show; as root also which doors would open nothing.
+
+    Runs no program, and writes nothing: the file may be another's.
+    """
+    commands = templates(config.doors)
+    found = [f"no such program: {word}" for word in missing_programs(commands, search_path)]
     if os.geteuid() == 0:
-        found += Firewall().check(templates(config.doors))
+        found += Firewall(search_path).check(commands)
     for line in found:
         print(f"{options.config}: warning: {line}", file=sys.stderr)
     return 0
@@ -174,6 +181,9 @@ def _journal_path(config_path: str) -> Path:
     folder = Path(os.environ.get("STATE_DIRECTORY") or STATE_FOLDER)
     if config_path == CONFIG_PATH:
         return folder / "doors.sqlite"
+    # Not at the top: it loads OpenSSL, which loads what the environment names.
+    import hashlib
+
     digest = hashlib.sha256(os.fsencode(os.path.realpath(config_path))).hexdigest()
     return folder / f"doors-{digest[:12]}.sqlite"
 

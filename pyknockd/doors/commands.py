@@ -26,10 +26,14 @@ def templates(doors: Iterable[Door]) -> list[str]:
     return [text for command in commands for text in (command.v4, command.v6) if text]
 
 
-def missing_programs(commands: Iterable[str]) -> list[str]:
-    """The programs that these commands name and that are not there, where no shell is involved."""
+def missing_programs(commands: Iterable[str], path: str) -> list[str]:
+    """The programs that these commands name and that are not in ``path``, where no shell is involved."""
     named = dict.fromkeys(words[0] for words in map(split, commands) if words)
-    return [name for name in named if "=" not in name and not _is_builtin(name) and not which(name)]
+    return [
+        name
+        for name in named
+        if "=" not in name and not _is_builtin(name) and not which(name, path=path)
+    ]
 
 
 def _is_builtin(name: str) -> bool:

@@ -53,7 +53,9 @@ class Applied:
 class Firewall:
     """The programs that commands name, and a handle of nf_tables once it is needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, search_path: str | None = None) -> None:
+        """``search_path`` is where the commands' programs are looked for; None: this process's."""
+        self._search_path = search_path
         self._programs: dict[str, Program] = {}
         self._nft: Nft | None = None
 
@@ -98,18 +100,22 @@ class Firewall:
         return Applied(Outcome.DONE, warning=self._warning(change, named))
 
     def check(self, templates: Iterable[str]) -> list[str]:
-        """The warnings that opening would give, found without changing anything. Needs root."""
+        """The warnings that opening would give, found without changing anything. Needs root.
+
+        Runs no program: not everybody whose file is checked may have root run one.
+        """
         found = []
         for template in dict.fromkeys(templates):
             words = _sample(template)
             change = None if words is None else iptables.parse(words[1:])
             if words is not None and change is not None:
-                found.append(self._warning(numbered(change), self._program(words[0])))
+                named = program.find(words[0], self._search_path)
+                found.append(self._warning(numbered(change), named))
         return [line for line in found if line]
 
     def _program(self, name: str) -> Program:
         if name not in self._programs:
-            self._programs[name] = program.find(name)
+            self._programs[name] = program.ask(program.find(name, self._search_path))
         return self._programs[name]
 
     def _way(self, words: list[str]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from os.path import realpath
+from os.path import abspath, realpath
 from pathlib import Path
 from shutil import which
 
@@ -38,10 +38,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """``why_not``: what forbids to do its work in process, if anything."""
+    """``path`` is absolute; ``why_not``: what forbids to do its work in process, if anything."""
 
     kind: Kind
     family: Family
+    path: str = ""
     why_not: str = ""
 
 
@@ -55,16 +56,23 @@ def family(name: str) -> Family:
     return _NAMES[_base(name)]
 
 
-def find(name: str) -> Program:
-    """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
-    path = which(name)
-    if path is None:
-        return Program(Kind.UNKNOWN, family(name), "no such program")
+def find(name: str, search_path: str | None = None) -> Program:
+    """What the command's first word leads to. Runs nothing. ``search_path`` None: this process's."""
+    found = which(name, path=search_path)
+    if found is None:
+        return Program(Kind.UNKNOWN, family(name), why_not="no such program")
+    path = abspath(found)
     behind = _BEHIND.get(_base(realpath(path)))
     if behind is None:
-        return Program(Kind.UNKNOWN, family(name), f"it leads to {realpath(path)}")
-    kind = Kind(behind)
-    return Program(kind, family(name), _too_old(path) if kind is Kind.NF_TABLES else "")
+        return Program(Kind.UNKNOWN, family(name), path, f"it leads to {realpath(path)}")
+    return Program(Kind(behind), family(name), path)
+
+
+def ask(found: Program) -> Program:
+    """``found``, and whether its work can be done in process. Runs `PROGRAM -V` for nf_tables."""
+    if found.kind is Kind.NF_TABLES:
+        return replace(found, why_not=_too_old(found.path))
+    return found
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyknockd.model import Action
@@ -42,7 +42,9 @@ class _Running:
 class Commands:
     """The programs under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """``environment`` is what the programs see; None: what this process has."""
+        self._environment = environment
         self._running: list[_Running] = []
 
     def __len__(self) -> int:
@@ -55,7 +57,11 @@ class Commands:
         output = subprocess.DEVNULL if quiet else None
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environment,
             )
         except FileNotFoundError as error:
             raise CommandError(f"{words[0]}: no such program", NOT_FOUND) from error
