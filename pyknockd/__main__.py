@@ -2,7 +2,7 @@
 
 import sys
 
-from pyknockd.cli import main
+from pyknockd.cli import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

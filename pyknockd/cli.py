@@ -78,10 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The program. Returns its exit status."""
+def start() -> int:
+    """knockd as it is installed: ``main``, in a process that keeps nothing of its environment."""
+    return main(sys.argv[1:], withdraw_environment())
+
+
+def main(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """The program. Returns its exit status. ``environment`` is the commands'; None: this process's."""
     fill_standard_descriptors()
-    environment = withdraw_environment()
     options, rest = _parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
@@ -104,10 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _serve(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+def _serve(options: argparse.Namespace, environment: Mapping[str, str] | None) -> int:
     config = _read(options, show=True)
     if options.check:
-        return _check(options, config, environment["PATH"])
+        return _check(options, config, environment["PATH"] if environment else None)
     # A service manager that waits to be notified waits for this process and no other.
     launch = detach() if options.daemon and "NOTIFY_SOCKET" not in os.environ else None
     # As early as can be: whoever stops a daemon that is just starting stops it in good order.
@@ -133,7 +137,7 @@ def _serve(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace, config: Config, search_path: str) -> int:
+def _check(options: argparse.Namespace, config: Config, search_path: str | None) -> int:
     """What the files alone do not show; as root also which doors would open nothing.
 
     Runs no program, and writes nothing: the file may be another's.

@@ -12,15 +12,6 @@ import pytest
 from tests.lab import Lab, lab
 
 
-@pytest.fixture(autouse=True)
-def _own_environment() -> Iterator[None]:
-    """The program takes it away from its process, which in a test may be this one."""
-    kept = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(kept)
-
-
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[Lab]:
     """A server and a client of their own; skips, and says why, where they cannot be had."""

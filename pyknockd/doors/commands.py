@@ -26,8 +26,11 @@ def templates(doors: Iterable[Door]) -> list[str]:
     return [text for command in commands for text in (command.v4, command.v6) if text]
 
 
-def missing_programs(commands: Iterable[str], path: str) -> list[str]:
-    """The programs that these commands name and that are not in ``path``, where no shell is involved."""
+def missing_programs(commands: Iterable[str], path: str | None = None) -> list[str]:
+    """The programs that these commands name and that are not there, where no shell is involved.
+
+    ``path`` is where they are looked for; None: this process's.
+    """
     named = dict.fromkeys(words[0] for words in map(split, commands) if words)
     return [
         name

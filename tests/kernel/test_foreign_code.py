@@ -25,7 +25,7 @@ from tests.lab import CLIENT_4, INTERFACE, ROOT, Lab, Running, until
 NOBODY = 65534
 # What a package installs: Python in isolated mode, and the entry point.
 ENTRY = (
-    f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from pyknockd.cli import main; sys.exit(main())"
+    f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from pyknockd.cli import start; sys.exit(start())"
 )
 KNOCKD = [sys.executable, "-I", "-W", "ignore", "-c", ENTRY]
 # Programs that the daemon runs by itself, and those that its libraries look for.
