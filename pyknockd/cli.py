@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ from pyknockd.system.background import (
     fill_standard_descriptors,
 )
 from pyknockd.system.signals import Signals
-from pyknockd.system.trust import withdraw_environment
+from pyknockd.system.trust import inside, withdraw_environment
 
 if TYPE_CHECKING:
     from pyknockd.capture.capture import Capture
@@ -109,7 +109,8 @@ def main(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> i
 
 
 def _serve(options: argparse.Namespace, environment: Mapping[str, str] | None) -> int:
-    config = _read(options, show=True)
+    folder = _folder()
+    config = _read(options, folder, show=True)
     if options.check:
         return _check(options, config, environment["PATH"] if environment else None)
     # A service manager that waits to be notified waits for this process and no other.
@@ -122,10 +123,10 @@ def _serve(options: argparse.Namespace, environment: Mapping[str, str] | None) -
         if launch is not None:
             _write_pid_file(config.pid_file or PID_PATH, stack, log)
         capture = _listen(options, config, log)
-        journal = Journal(_journal_path(options.config), log.say)
+        journal = Journal(_journal_path(os.path.join(folder, options.config)), log.say)
         stack.callback(journal.close)
         report = Report(log, look_up=options.lookup)
-        read_again = partial(_read_again, options, report)
+        read_again = partial(_read_again, options, folder, report)
         world = World(capture, signals, report, journal, read_again, environment)
         daemon = Daemon(world, config)
         if capture.names:
@@ -200,22 +201,46 @@ def _write_pid_file(path: str, stack: ExitStack, log: Log) -> None:
         log.say(str(error))
 
 
-def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
+def _folder() -> str:
+    """Where relative paths begin, also once ``-d`` has gone to the folder /."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Config:
     """The configuration as the files and the command line give it. Raises ConfigError."""
     loaded = load(options.config, options.settings, interface_given=bool(options.interface))
     if show:
         _show(options, loaded.said, loaded.warnings)
     config = loaded.config
-    return replace(
+    config = replace(
         config,
         log_file=config.log_file or options.logfile,
         pid_file=config.pid_file or options.pidfile,
     )
+    return _absolute(config, folder) if options.daemon else config
 
 
-def _read_again(options: argparse.Namespace, report: Report) -> Config:
+def _absolute(config: Config, folder: str) -> Config:
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else os.path.join(folder, path)
+
+    return replace(
+        config,
+        log_file=absolute(config.log_file),
+        pid_file=absolute(config.pid_file),
+        doors=tuple(replace(d, one_time_file=absolute(d.one_time_file)) for d in config.doors),
+    )
+
+
+def _read_again(options: argparse.Namespace, folder: str, report: Report) -> Config:
     report.say(f"re-reading config file: {options.config}")
-    return _read(options)
+    with ExitStack() as stack:
+        with suppress(OSError):  # gone since, which matters to relative paths only
+            stack.enter_context(inside(folder))
+        return _read(options, folder)
 
 
 def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:
