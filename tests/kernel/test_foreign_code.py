@@ -98,10 +98,12 @@ class Stranger:
         return path
 
     def python(self, name: str) -> Path:
-        line = (
-            f"import os; open({str(self.marker)!r}, 'a').write('{name} as %d\\n' % os.geteuid())\n"
+        """A module that leaves the mark, however early Python loads it."""
+        flags = "posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND"
+        opened = f"posix.open({str(self.marker)!r}, {flags}, 0o666)"
+        return self.write(
+            name, f"import posix\nposix.write({opened}, {name!r}.encode() + b'\\n')\n"
         )
-        return self.write(name, line)
 
     def has_run(self) -> str:
         return self.marker.read_text() if self.marker.exists() else ""
