@@ -2,7 +2,7 @@
 
 import sys
 
-from pyknockd.cli import start
+from pyknockd.cli import main
 
 if __name__ == "__main__":
-    sys.exit(start())
+    sys.exit(main())

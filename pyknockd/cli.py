@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -30,6 +30,7 @@ from pyknockd.system.background import (
     PidFileError,
     detach,
     fill_standard_descriptors,
+    name_process,
 )
 from pyknockd.system.signals import Signals
 from pyknockd.system.trust import inside, withdraw_environment
@@ -78,13 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def start() -> int:
-    """knockd as it is installed: ``main``, in a process that keeps nothing of its environment."""
-    return main(sys.argv[1:], withdraw_environment())
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program. Returns its exit status.
 
-
-def main(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """The program. Returns its exit status. ``environment`` is the commands'; None: this process's."""
+    ``argv`` None: it is this process's, which from here on keeps nothing of its environment.
+    """
+    if argv is None:
+        withdraw_environment()
+        name_process("knockd")
     fill_standard_descriptors()
     options, rest = _parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
@@ -100,7 +102,7 @@ def main(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> i
 
         return demo.main()
     try:
-        return _serve(options, environment)
+        return _serve(options)
     except ConfigError as error:
         _show(options, error.said, error.lines)
     except (StartError, LogError, AlreadyRunning) as error:
@@ -108,11 +110,11 @@ def main(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> i
     return 1
 
 
-def _serve(options: argparse.Namespace, environment: Mapping[str, str] | None) -> int:
+def _serve(options: argparse.Namespace) -> int:
     folder = _folder()
     config = _read(options, folder, show=True)
     if options.check:
-        return _check(options, config, environment["PATH"] if environment else None)
+        return _check(options, config)
     # A service manager that waits to be notified waits for this process and no other.
     launch = detach() if options.daemon and "NOTIFY_SOCKET" not in os.environ else None
     # As early as can be: whoever stops a daemon that is just starting stops it in good order.
@@ -127,7 +129,7 @@ def _serve(options: argparse.Namespace, environment: Mapping[str, str] | None) -
         stack.callback(journal.close)
         report = Report(log, look_up=options.lookup)
         read_again = partial(_read_again, options, folder, report)
-        world = World(capture, signals, report, journal, read_again, environment)
+        world = World(capture, signals, report, journal, read_again)
         daemon = Daemon(world, config)
         if capture.names:
             log.say(f"starting up, listening on {','.join(capture.names)}")
@@ -138,15 +140,14 @@ def _serve(options: argparse.Namespace, environment: Mapping[str, str] | None) -
     return 0
 
 
-def _check(options: argparse.Namespace, config: Config, search_path: str | None) -> int:
+def _check(options: argparse.Namespace, config: Config) -> int:
     """What the files alone do not show; as root also which doors would open nothing.
 
     Runs no program, and writes nothing: the file may be another's.
     """
-    commands = templates(config.doors)
-    found = [f"no such program: {word}" for word in missing_programs(commands, search_path)]
+    found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
     if os.geteuid() == 0:
-        found += Firewall(search_path).check(commands)
+        found += Firewall().check(templates(config.doors))
     for line in found:
         print(f"{options.config}: warning: {line}", file=sys.stderr)
     return 0

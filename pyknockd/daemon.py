@@ -10,7 +10,7 @@ import selectors
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
@@ -43,17 +43,13 @@ class Capture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that the daemon is given. ``read_config`` reads the configuration again: ConfigError.
-
-    ``environment`` is for the commands of the configuration; None: what this process has.
-    """
+    """All that the daemon is given. ``read_config`` reads the configuration again: ConfigError."""
 
     capture: Capture
     signals: Signals
     report: Report
     journal: Journal
     read_config: Callable[[], Config]
-    environment: Mapping[str, str] | None = None
 
 
 class Daemon:
@@ -62,8 +58,7 @@ class Daemon:
     def __init__(self, world: World, config: Config) -> None:
         self._world = world
         self._report = world.report
-        limits = config.extras.limits
-        self._runner = Runner(world.report, world.journal, limits, world.environment)
+        self._runner = Runner(world.report, world.journal, config.extras.limits)
         self._config: Config
         self._machine: Machine
         self._sieve: Sieve

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from shutil import which
 
 from pyknockd.doors.journal import Record
 from pyknockd.model import Action, Door, expand
 from pyknockd.system.shell import split
+from pyknockd.system.trust import find_program
 
 MOST_COMMAND_BYTES = 4095  # knockd runs nothing that is longer
 
@@ -26,16 +26,13 @@ def templates(doors: Iterable[Door]) -> list[str]:
     return [text for command in commands for text in (command.v4, command.v6) if text]
 
 
-def missing_programs(commands: Iterable[str], path: str | None = None) -> list[str]:
-    """The programs that these commands name and that are not there, where no shell is involved.
-
-    ``path`` is where they are looked for; None: this process's.
-    """
+def missing_programs(commands: Iterable[str]) -> list[str]:
+    """The programs that these commands name and that are not there, where no shell is involved."""
     named = dict.fromkeys(words[0] for words in map(split, commands) if words)
     return [
         name
         for name in named
-        if "=" not in name and not _is_builtin(name) and not which(name, path=path)
+        if "=" not in name and not _is_builtin(name) and not find_program(name)
     ]
 
 

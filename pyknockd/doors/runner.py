@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyknockd.doors.commands import check_words, command_of, record, templates, too_long
@@ -40,20 +40,13 @@ class _LockedOut:
 class Runner:
     """Opens doors, and closes them when their time comes."""
 
-    def __init__(
-        self,
-        report: Report,
-        journal: Journal,
-        limits: Limits,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        """``environment`` is the commands' own; None: what this process has."""
+    def __init__(self, report: Report, journal: Journal, limits: Limits) -> None:
         self._report = report
         self._journal = journal
         self._limits = limits
-        self._firewall = Firewall(environment["PATH"] if environment else None)
+        self._firewall = Firewall()
         self._schedule = Schedule(limits.commands)
-        self._commands = Commands(environment)
+        self._commands = Commands()
         # Actions that wait for iptables' lock.
         self._locked_out: dict[Action, _LockedOut] = {}
         # Actions whose rule is being looked for.

@@ -53,9 +53,7 @@ class Applied:
 class Firewall:
     """The programs that commands name, and a handle of nf_tables once it is needed."""
 
-    def __init__(self, search_path: str | None = None) -> None:
-        """``search_path`` is where the commands' programs are looked for; None: this process's."""
-        self._search_path = search_path
+    def __init__(self) -> None:
         self._programs: dict[str, Program] = {}
         self._nft: Nft | None = None
 
@@ -109,13 +107,12 @@ class Firewall:
             words = _sample(template)
             change = None if words is None else iptables.parse(words[1:])
             if words is not None and change is not None:
-                named = program.find(words[0], self._search_path)
-                found.append(self._warning(numbered(change), named))
+                found.append(self._warning(numbered(change), program.find(words[0])))
         return [line for line in found if line]
 
     def _program(self, name: str) -> Program:
         if name not in self._programs:
-            self._programs[name] = program.ask(program.find(name, self._search_path))
+            self._programs[name] = program.ask(program.find(name))
         return self._programs[name]
 
     def _way(self, words: list[str]) -> str:

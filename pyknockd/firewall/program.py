@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from os.path import abspath, realpath
+from os.path import realpath
 from pathlib import Path
-from shutil import which
 
 from pyknockd.firewall.rule import Family
 from pyknockd.system.process import CommandError, output
+from pyknockd.system.trust import find_program
 
 # What is behind all of iptables' names, once links and alternatives are followed.
 _BEHIND = {"xtables-legacy-multi": "legacy", "xtables-nft-multi": "nf_tables"}
@@ -56,12 +56,11 @@ def family(name: str) -> Family:
     return _NAMES[_base(name)]
 
 
-def find(name: str, search_path: str | None = None) -> Program:
-    """What the command's first word leads to. Runs nothing. ``search_path`` None: this process's."""
-    found = which(name, path=search_path)
-    if found is None:
+def find(name: str) -> Program:
+    """What the command's first word leads to. Runs nothing."""
+    path = find_program(name)
+    if path is None:
         return Program(Kind.UNKNOWN, family(name), why_not="no such program")
-    path = abspath(found)
     behind = _BEHIND.get(_base(realpath(path)))
     if behind is None:
         return Program(Kind.UNKNOWN, family(name), path, f"it leads to {realpath(path)}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyknockd.model import Action
+from pyknockd.system.trust import commands_environment
 
 Process = subprocess.Popen[bytes]
 
@@ -42,9 +43,7 @@ class _Running:
 class Commands:
     """The programs under way."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """``environment`` is what the programs see; None: what this process has."""
-        self._environment = environment
+    def __init__(self) -> None:
         self._running: list[_Running] = []
 
     def __len__(self) -> int:
@@ -61,7 +60,7 @@ class Commands:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self._environment,
+                env=commands_environment(),
             )
         except FileNotFoundError as error:
             raise CommandError(f"{words[0]}: no such program", NOT_FOUND) from error

@@ -10,33 +10,51 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import which
 
 # What sh(1) takes where the environment has no PATH.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Of the service manager, for this process and for no command: sd_notify(3).
 _FROM_MANAGER = frozenset(("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
 # Nothing here names code. XTABLES_LOCKFILE is the lock's name, for us as for iptables.
-_KEPT = _FROM_MANAGER | {"STATE_DIRECTORY", "XTABLES_LOCKFILE", "TZ", "COLUMNS"}
+_KEPT = _FROM_MANAGER | {
+    *("STATE_DIRECTORY", "XTABLES_LOCKFILE", "TZ"),
+    *("COLUMNS", "TERM", "NO_COLOR"),
+}
 _NO_PROGRAMS = "/nonexistent"  # Debian's name for a folder that there is none of
 
+# The other half of os.environ: what this process was started with, once it has been taken from it.
+_withdrawn: dict[str, str] = {}
 
-def withdraw_environment() -> dict[str, str]:
+
+def withdraw_environment() -> None:
     """Take its environment from this process, and from what it starts by itself.
 
-    To be called before any library is loaded that is not Python's own. Returns what was there, with
-    a PATH in any case: for the commands of the configuration.
+    To be called before any library is loaded that is not Python's own.
     """
-    given = {name: value for name, value in os.environ.items() if name not in _FROM_MANAGER}
-    given.setdefault("PATH", SYSTEM_PATH)
+    _withdrawn.update(os.environ)
+    _withdrawn.setdefault("PATH", SYSTEM_PATH)
+    for name in _FROM_MANAGER:
+        _withdrawn.pop(name, None)
     for name in set(os.environ) - _KEPT:
         with suppress(OSError):  # a nameless one, "=value", cannot be taken away, and harms nobody
             del os.environ[name]
     # No HOME would do as little good: it would be looked up, and caches be made there.
     os.environ.update(PATH=SYSTEM_PATH, HOME=os.devnull)
-    return given
+
+
+def commands_environment() -> Mapping[str, str]:
+    """What the commands of the configuration see: what this process was started with."""
+    return _withdrawn or os.environ
+
+
+def find_program(name: str) -> str | None:
+    """The absolute path of a command's program, found as the shell would; None if there is none."""
+    found = which(name, path=commands_environment().get("PATH"))
+    return None if found is None else os.path.abspath(found)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 from tests.lab import INTERFACE, ROOT, Lab, until
 
 ENTRY = (
-    f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from pyknockd.cli import start; sys.exit(start())"
+    f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from pyknockd.cli import main; sys.exit(main())"
 )
 KNOCKD = [sys.executable, "-I", "-c", ENTRY]
 DOORS = """[options]
