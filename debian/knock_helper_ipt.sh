@@ -9,6 +9,10 @@
 # ip6tables. The comment belongs to the rule: -x finds it again whatever -m says.
 set -u
 
+# Whatever environment knockd was started in: it does not decide what code is run here.
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+unset XTABLES_LIBDIR IPTABLES_LIB_DIR IP6TABLES_LIB_DIR MODPROBE_OPTIONS
+
 name=${0##*/}
 action='' source='' port='' protocol=tcp chain=INPUT comment='' test=0 verbose=0
 
@@ -73,7 +77,7 @@ case $source in
     *:*) iptables=ip6tables ;;
     *) iptables=iptables ;;
 esac
-iptables=$(PATH=$PATH:/usr/sbin:/sbin command -v "$iptables") || fail "no $iptables on this system"
+iptables=$(command -v "$iptables") || fail "no $iptables on this system"
 
 "$iptables" -w -n -L "$chain" >/dev/null 2>&1 || fail "there is no chain $chain"
 

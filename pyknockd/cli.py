@@ -6,12 +6,12 @@ options → configuration → ``--check`` ends here → log → interface → ba
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -32,8 +32,10 @@ from pyknockd.system.background import (
     PidFileError,
     detach,
     fill_standard_descriptors,
+    name_process,
 )
 from pyknockd.system.signals import Signals
+from pyknockd.system.trust import inside, withdraw_environment
 
 if TYPE_CHECKING:
     from pyknockd.capture import Capture
@@ -80,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program. Returns its exit status."""
+    """The program. Returns its exit status.
+
+    ``argv`` None: it is this process's, which from here on keeps nothing of its environment.
+    """
+    if argv is None:
+        withdraw_environment()
+        name_process("knockd")
     fill_standard_descriptors()
     options, rest = _parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
@@ -105,7 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    config = _read(options, show=True)
+    folder = _folder()
+    config = _read(options, folder, show=True)
     if options.check:
         return _check(options, config)
     # A service manager that waits to be notified waits for this process and no other.
@@ -118,14 +127,14 @@ def _serve(options: argparse.Namespace) -> int:
         before: list[Event] = []
         if launch is not None:
             before += _write_pid_file(config.pid_file or PID_PATH, stack)
-        journal = Journal(_journal_path(options.config))
+        journal = Journal(_journal_path(os.path.join(folder, options.config)))
         stack.callback(journal.close)
         world = World(
             _capture(options, config),
             signals,
             Report(log, look_up=options.lookup),
             journal,
-            lambda: _read(options),
+            partial(_read_again, options, folder),
             options.config,
         )
         daemon = Daemon(world, config)
@@ -138,7 +147,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace, config: Config) -> int:
-    """What the files alone do not show; as root also which doors would open nothing."""
+    """What the files alone do not show; as root also which doors would open nothing.
+
+    Runs no program, and writes nothing: the file may be another's.
+    """
     found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
     if os.geteuid() == 0:
         found += Firewall().check(templates(config.doors))
@@ -176,6 +188,9 @@ def _journal_path(config_path: str) -> Path:
     folder = Path(os.environ.get("STATE_DIRECTORY") or STATE_FOLDER)
     if config_path == CONFIG_PATH:
         return folder / "doors.sqlite"
+    # Not at the top: it loads OpenSSL, which loads what the environment names.
+    import hashlib
+
     digest = hashlib.sha256(os.fsencode(os.path.realpath(config_path))).hexdigest()
     return folder / f"doors-{digest[:12]}.sqlite"
 
@@ -189,17 +204,45 @@ def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
     return []
 
 
-def _read(options: argparse.Namespace, *, show: bool = False) -> Config:
+def _folder() -> str:
+    """Where relative paths begin, also once ``-d`` has gone to the folder /."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
+def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Config:
     """The configuration as the files and the command line give it. Raises ConfigError."""
     loaded = load(options.config, options.settings, interface_given=bool(options.interface))
     if show:
         _show(options, loaded.said, loaded.warnings)
     config = loaded.config
-    return replace(
+    config = replace(
         config,
         log_file=config.log_file or options.logfile,
         pid_file=config.pid_file or options.pidfile,
     )
+    return _absolute(config, folder) if options.daemon else config
+
+
+def _absolute(config: Config, folder: str) -> Config:
+    def absolute(path: str | None) -> str | None:
+        return None if path is None else os.path.join(folder, path)
+
+    return replace(
+        config,
+        log_file=absolute(config.log_file),
+        pid_file=absolute(config.pid_file),
+        doors=tuple(replace(d, one_time_file=absolute(d.one_time_file)) for d in config.doors),
+    )
+
+
+def _read_again(options: argparse.Namespace, folder: str) -> Config:
+    with ExitStack() as stack:
+        with suppress(OSError):  # gone since, which matters to relative paths only
+            stack.enter_context(inside(folder))
+        return _read(options, folder)
 
 
 def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:

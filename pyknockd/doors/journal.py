@@ -14,10 +14,12 @@ import os
 import sqlite3
 import time
 from dataclasses import dataclass
+from errno import EPERM
 from pathlib import Path
 
 from pyknockd.doors.opening import Opening, State
 from pyknockd.model.events import Side, Trouble
+from pyknockd.system.trust import others_can_change
 
 _SCHEMA_VERSION = 1
 _TRIM_EVERY = 100  # openings
@@ -207,6 +209,11 @@ class Journal:
             return _database(":memory:")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder = self._path.parent.resolve()
+            if others_can_change(folder):
+                # Whoever writes here says which commands root runs.
+                raise PermissionError(EPERM, "others can change what is in it", str(folder))
+            self._path = folder / self._path.name
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
             return _database(str(self._path))
         except sqlite3.OperationalError as error:

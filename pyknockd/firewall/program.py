@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from os.path import realpath
 from pathlib import Path
-from shutil import which
 
 from pyknockd.firewall import iptables
 from pyknockd.firewall.rule import Family, Operation
 from pyknockd.system.process import CommandError, output
+from pyknockd.system.trust import find_program
 
 # What is behind all of iptables' names, once links and alternatives are followed.
 _BEHIND = {"xtables-legacy-multi": "legacy", "xtables-nft-multi": "nf_tables"}
@@ -39,10 +39,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """``why_not``: what forbids to do its work in process, if anything."""
+    """``path`` is absolute; ``why_not``: what forbids to do its work in process, if anything."""
 
     kind: Kind
     family: Family
+    path: str = ""
     why_not: str = ""
 
 
@@ -57,15 +58,21 @@ def family(name: str) -> Family:
 
 
 def find(name: str) -> Program:
-    """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
-    path = which(name)
+    """What the command's first word leads to. Runs nothing."""
+    path = find_program(name)
     if path is None:
-        return Program(Kind.UNKNOWN, family(name), "no such program")
+        return Program(Kind.UNKNOWN, family(name), why_not="no such program")
     behind = _BEHIND.get(_base(realpath(path)))
     if behind is None:
-        return Program(Kind.UNKNOWN, family(name), f"it leads to {realpath(path)}")
-    kind = Kind(behind)
-    return Program(kind, family(name), _too_old(path) if kind is Kind.NF_TABLES else "")
+        return Program(Kind.UNKNOWN, family(name), path, f"it leads to {realpath(path)}")
+    return Program(Kind(behind), family(name), path)
+
+
+def ask(found: Program) -> Program:
+    """``found``, and whether its work can be done in process. Runs `PROGRAM -V` for nf_tables."""
+    if found.kind is Kind.NF_TABLES:
+        return replace(found, why_not=_too_old(found.path))
+    return found
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:

@@ -36,8 +36,11 @@ class _Line:
 
 def first_sequence(path: str) -> tuple[Step, ...]:
     """The sequence that is in force; empty if all are used. Raises OneTimeError."""
-    descriptor = _open(path)
+    # Not for writing: to read the configuration changes nothing, whoever's file it names.
+    descriptor = _open(path, os.O_RDONLY)
     try:
+        if not os.access(path, os.W_OK):
+            raise OneTimeError(f"{path}: cannot be written")
         return next((line.steps for line in _usable(_content(descriptor))), ())
     finally:
         os.close(descriptor)
@@ -49,7 +52,7 @@ def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     Returns once the mark is on the disk. Raises OneTimeError, and then the line must not be
     honoured: it was used before, or nobody could keep it from being used again.
     """
-    descriptor = _open(path)
+    descriptor = _open(path, os.O_RDWR)
     try:
         _lock(descriptor, path)
         lines = list(_usable(_content(descriptor)))
@@ -79,16 +82,22 @@ def _lock(descriptor: int, path: str) -> None:
             time.sleep(_LOCK_RETRY_SECONDS)
 
 
-def _open(path: str) -> int:
+def _open(path: str, access: int) -> int:
+    unusable = OneTimeError(f"{path}: expected a plain file of at most {MOST_BYTES} bytes")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        if not _is_usable(os.stat(path)):
+            raise unusable  # there are devices that to open does something to
+        descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+    if not _is_usable(os.fstat(descriptor)):
         os.close(descriptor)
-        raise OneTimeError(f"{path}: expected a plain file of at most {MOST_BYTES} bytes")
+        raise unusable
     return descriptor
+
+
+def _is_usable(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES
 
 
 def _content(descriptor: int) -> bytes:

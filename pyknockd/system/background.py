@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from pathlib import Path
 from types import TracebackType
 
 _MODE = 0o644
@@ -44,6 +45,14 @@ def fill_standard_descriptors() -> None:
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115
+
+
+def name_process(name: str) -> None:
+    """What ps and pkill show; a script's own name, but behind ``python3 -m`` it would be python3."""
+    try:
+        Path("/proc/self/comm").write_text(name)
+    except OSError:
+        pass
 
 
 def detach() -> Launch | None:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from pyknockd.system.trust import commands_environment
+
 Process = subprocess.Popen[bytes]
 
 NOT_EXECUTABLE = 126  # what a shell answers for a command that it may not run
@@ -43,7 +45,11 @@ class Programs:
         output = subprocess.DEVNULL if quiet else None
         try:
             self._running[key] = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=commands_environment(),
             )
         except FileNotFoundError as error:
             raise CommandError(f"{words[0]}: no such program", NOT_FOUND) from error

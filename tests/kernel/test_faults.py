@@ -274,7 +274,9 @@ def test_a_clock_that_is_set_changes_nothing(hosts: Lab, tmp_path: Path, shift: 
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     pairs = [f"{key}={value}" for key, value in environment.items()]
-    words = [sys.executable, "-m", "pyknockd", "-v", "-i", INTERFACE, "-c", str(config)]
+    # Not as a program, which would keep nothing of its environment, the library's clock included.
+    script = "import sys; from pyknockd.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", script, "-v", "-i", INTERFACE, "-c", str(config)]
     daemon = hosts.spawn(["env", *pairs, *words])
     daemon.wait_for("starting up")
     hosts.knock(7000, 8000)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.legacy import entry as entries
 from pyknockd.firewall.rule import Extension, Family, Operation, Option, Rule, network
 from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
+from pyknockd.system.trust import nowhere
 
 _STANDARD_TARGETS = ("ACCEPT", "DROP", "RETURN")
 _KNOWN_TARGETS = (*_STANDARD_TARGETS, "REJECT", "LOG")
@@ -123,10 +125,13 @@ def _meanings(table: Any, chain: str, family: Family) -> Iterator[Meaning]:
         entry = table.next_rule(entry)
 
 
+@cache
 def _iptc() -> Any:
-    # Importing it loads kernel modules and takes a while: only a legacy rule needs it.
+    # Importing it loads kernel modules and takes a while: only a legacy rule needs it. It looks for
+    # its libraries in the current folder, and asks gcc and ld where they are.
     try:
-        import iptc
+        with nowhere():
+            import iptc
     except (ImportError, OSError) as error:
         raise LegacyError(f"python-iptables cannot be loaded: {error}") from error
     except Exception as error:  # its own class, unreachable while the import fails
