@@ -31,6 +31,7 @@ from pyknockd.system.background import (
     detach,
     fill_standard_descriptors,
 )
+from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
 
 if TYPE_CHECKING:
@@ -147,8 +148,7 @@ def _listen(options: argparse.Namespace, config: Config, log: Log) -> Capture:
         from pyknockd.capture.capture import Capture
         from pyknockd.capture.sniffer import CaptureError
     except ImportError as error:
-        hint = f"try: apt install python3-scapy (this is {sys.executable})"
-        raise StartError(f"{error}; {hint}") from error
+        raise StartError(advice(error, "python3-scapy")) from error
     try:
         capture = Capture(_interfaces(options, config), log, ipv4_only=options.only_ip_v4)
         capture.listen(config.doors)
@@ -158,7 +158,7 @@ def _listen(options: argparse.Namespace, config: Config, log: Log) -> Capture:
 
 
 def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
-    """The command line goes before knockd.conf, and that before pyknockd.yaml."""
+    """The command line takes precedence over knockd.conf, and that over pyknockd.yaml."""
     text = options.interface or config.interface
     if text:
         # An alias, eth0:1, is no interface but an address of one.
@@ -179,7 +179,7 @@ def _journal_path(config_path: str) -> Path:
 
 
 def _write_pid_file(path: str, stack: ExitStack, log: Log) -> None:
-    """Raises AlreadyRunning; a file that cannot be written is only told."""
+    """Raises AlreadyRunning; a file that cannot be written is only reported."""
     try:
         stack.enter_context(PidFile(path))
     except PidFileError as error:
