@@ -67,19 +67,22 @@ class Screen:
     """Standard output: lines with the time since the start, and colours where they are wanted."""
 
     def __init__(self) -> None:
+        on_terminal = sys.stdout.isatty()
         # https://no-color.org
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
-        self._coloured = sys.stdout.isatty() and not plain
-        self._columns = min(shutil.get_terminal_size((MOST_COLUMNS, 0)).columns, MOST_COLUMNS)
+        self._coloured = on_terminal and not plain
+        columns = os.get_terminal_size(sys.stdout.fileno()).columns if on_terminal else 0
+        self._columns = min(columns or MOST_COLUMNS, MOST_COLUMNS)
         self._began = time.monotonic()
 
     def say(self, who: str, text: str) -> None:
         """What ``who`` does or says, broken at blanks where it is too long for a line."""
         margin = f"{time.monotonic() - self._began:6.3f} s  {who:6}  "
         room = max(self._columns - len(margin), 20)
-        first, *more = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
-        for line in (margin + first, *(" " * (len(margin) + 2) + part for part in more)):
-            print(self._paint(line) if self._coloured else line, flush=True)
+        lines = textwrap.wrap(text, room, subsequent_indent="  ", break_on_hyphens=False)
+        for line in lines or [""]:
+            print(self._paint(margin + line) if self._coloured else margin + line, flush=True)
+            margin = " " * len(margin)
 
     def _paint(self, line: str) -> str:
         return _COLOURED.sub(lambda word: f"{_COLOURS[word[0]]}{word[0]}{_PLAIN}", line)
@@ -261,9 +264,7 @@ def _start(stage: Stage, config: Path, stack: ExitStack) -> Daemon:
     options = ["-i", _INTERFACE, "-c", str(config), "-v"]
     # The journal is the demo's own, and so are the settings: none.
     state = ["env", f"STATE_DIRECTORY={config.parent}"]
-    process = spawn(
-        [*stage.server.prefix, *state, *program, *options, "--settings", os.devnull]
-    )
+    process = spawn([*stage.server.prefix, *state, *program, *options, "--settings", os.devnull])
     stack.callback(process.wait)
     stack.callback(process.terminate)
     return Daemon(process, stage.say)
