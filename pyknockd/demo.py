@@ -171,7 +171,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        _need_programs()
+        need_programs()
         with _hosts() as stage:
             _show(stage)
     except KeyboardInterrupt:
@@ -192,8 +192,8 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _need_programs() -> None:
-    """Raises DemoError."""
+def need_programs() -> None:
+    """Raises DemoError, with the command that gets them, if programs are missing."""
     missing = [program for program in _PACKAGES if shutil.which(program) is None]
     if missing:
         packages = " ".join(_PACKAGES[program] for program in missing)

@@ -184,3 +184,20 @@ def test_each_way_to_knock_opens(hosts: Lab, tmp_path: Path, text: str) -> None:
     words = ["env", f"PATH={sbin}:{PATH}", "bash", "-c", f"{address}\n:"]
     subprocess.run([*hosts.client.prefix, *words], check=True, capture_output=True, cwd=ROOT)
     daemon.wait_for("ssh: OPEN SESAME")
+
+
+def test_the_setuptools_of_ubuntu_22_04_can_build_it(tmp_path: Path) -> None:
+    """It is older than what pyproject.toml may say about a project, and would build "UNKNOWN"."""
+    if sys.version_info >= (3, 12):
+        pytest.skip("needs a Python that runs setuptools 59.6")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "jammy"], check=True)
+    python = str(tmp_path / "jammy/bin/python")
+    get = [python, "-m", "pip", "install", "-q", "setuptools==59.6.0", "wheel==0.37.1"]
+    done = subprocess.run(get, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"needs setuptools 59.6 from PyPI: {done.stderr.strip()[-200:]}")
+    build = "from setuptools.build_meta import build_wheel; print(build_wheel('..'))"
+    made = subprocess.run(
+        [python, "-c", build], cwd=clone(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert made.stdout.splitlines()[-1].startswith("pyknockd-")

@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from pyknockd.demo import Daemon, DemoError, Screen, wait_until
+from pyknockd.demo import Daemon, DemoError, Screen, need_programs, wait_until
 from pyknockd.system.process import spawn
 
 WAY = "nf_tables, by the program: python3-nftables cannot be loaded: No module named 'nftables'"
@@ -64,3 +64,15 @@ def test_a_narrow_terminal_is_not_overrun(monkeypatch: pytest.MonkeyPatch) -> No
     os.close(terminal)
     assert len(lines) > 3
     assert max(map(len, lines)) <= 72
+
+
+def test_programs_that_are_missing_are_named_with_their_packages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(DemoError) as raised:
+        need_programs()
+    assert str(raised.value) == (
+        "there is no ip and no iptables:"
+        " try: apt-get install --no-install-recommends iproute2 iptables"
+    )
