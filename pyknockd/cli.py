@@ -34,6 +34,7 @@ from pyknockd.system.background import (
     fill_standard_descriptors,
     name_process,
 )
+from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
 from pyknockd.system.trust import inside, withdraw_environment
 
@@ -165,8 +166,7 @@ def _capture(options: argparse.Namespace, config: Config) -> Callable[[Flood], C
     try:
         from pyknockd.capture import Capture
     except ImportError as error:
-        hint = f"try: apt install python3-scapy (this is {sys.executable})"
-        raise StartError(f"{error}; {hint}") from error
+        raise StartError(advice(error, "python3-scapy")) from error
     names = _interfaces(options, config)
     return lambda flood: Capture(names, flood, ipv4_only=options.only_ip_v4)
 
@@ -196,7 +196,7 @@ def _journal_path(config_path: str) -> Path:
 
 
 def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
-    """Raises AlreadyRunning; a file that cannot be written is only told."""
+    """Raises AlreadyRunning; a file that cannot be written is only reported."""
     try:
         stack.enter_context(PidFile(path))
     except PidFileError as error:

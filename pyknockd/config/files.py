@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Config, Extras, Remark, Severity, Step
 from pyknockd.proof import onetime
+from pyknockd.system.python import advice
 
 MOST_BYTES = 16 << 20
 
@@ -68,7 +69,7 @@ def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
     try:
         from pyknockd.config import settings as extras
     except ImportError as error:
-        raise ConfigError([f"knockd: {path}: {error}; try: apt install python3-yaml"]) from error
+        raise ConfigError([f"knockd: {path}: {advice(error, 'python3-yaml')}"]) from error
     return extras.parse(text)
 
 

@@ -23,7 +23,11 @@ class Namespace:
         """Raises CommandError."""
         self.name = name
         output(["ip", "netns", "add", name])
-        self.ip("link", "set", "lo", "up")
+        try:
+            self.ip("link", "set", "lo", "up")
+        except CommandError:
+            self.delete()
+            raise
 
     def ip(self, *words: str) -> str:
         """``ip WORDS`` inside. Raises CommandError."""
