@@ -1,6 +1,6 @@
 """Event → change, and its end: the life of each opening."""
 
 from pyknockd.doors.doors import Doors
-from pyknockd.doors.journal import Journal
+from pyknockd.doors.journal import Journal, Left
 
-__all__ = ["Doors", "Journal"]
+__all__ = ["Doors", "Journal", "Left"]

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pyknockd.doors.journal import Journal, Record
-from tests.lab import CLIENT_4, INTERFACE, ROOT, Lab, Running, until
+from tests.support.lab import CLIENT_4, INTERFACE, ROOT, Lab, Running, until
 from tests.support.stranger import (
     TRAPS,
     Start,

@@ -8,7 +8,7 @@ import pytest
 
 from pyknockd.system.netns import Namespace
 from pyknockd.system.process import CommandError, output
-from tests.lab import Lab
+from tests.support.lab import Lab
 
 
 def test_a_namespace_that_cannot_be_set_up_is_not_left_behind(

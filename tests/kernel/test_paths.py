@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import INTERFACE, ROOT, Lab, until
+from tests.support.lab import INTERFACE, ROOT, Lab, until
 
 ENTRY = (
     f"import sys; sys.path[:0] = [{str(ROOT)!r}]; from pyknockd.cli import main; sys.exit(main())"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import ROOT, SERVER_4, SERVER_6, Lab, until
+from tests.support.lab import ROOT, SERVER_4, SERVER_6, Lab, until
 from tests.support.readme import PATH, blocks, clone, command, commands, strange_path
 
 SSH = 22

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import ROOT
+from tests.support.lab import ROOT
 
 OPTION = re.compile(r"(?<![\w-])--?\w[\w-]*")
 
