@@ -38,12 +38,14 @@ def caught(debian: Machine, stranger: Stranger, how: Start) -> str:
     shutil.rmtree(inside, ignore_errors=True)
     # As he has it, down to whom it belongs.
     debian.lab.server.run("cp", "-a", str(stranger.folder), str(inside))
-    debian.output(shlex.join(how.words(*DAEMON)))
-    debian.output("kill $(cat /run/trapped.pid)")
+    started = debian.run(shlex.join(how.words(*DAEMON)))
+    debian.run("kill $(cat /run/trapped.pid)")
     for program in PROGRAMS:
         debian.run(shlex.join(how.words(*shlex.split(program))))
     marker = debian.file(str(stranger.marker))
-    return marker.read_text() if marker.exists() else ""
+    text = marker.read_text() if marker.exists() else ""
+    assert text or started.returncode == 0, started.stdout
+    return text
 
 
 def test_no_installed_program_runs_nobody_elses_code(debian: Machine) -> None:
