@@ -247,7 +247,7 @@ def test_with_a_full_disk_doors_open_and_close_all_the_same(hosts: Lab, tmp_path
         hosts.knock(7000, 8000, 9000)
         daemon.wait_for("running command", times=2 * times)
     until(lambda: not hosts.rules("iptables-nft"), "no rule is left")
-    assert daemon.text().count("journal") == 1
+    assert daemon.text().count("journal") == 1, daemon.text()
 
 
 def test_an_unwritable_state_folder_is_told_once(hosts: Lab, tmp_path: Path) -> None:
