@@ -38,6 +38,7 @@ _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _U16 = Struct("!H")
 _PORTS = Struct("!HH")
 _TCP_HEADER = Struct("!HHIIBB")
+_TCP_WORDS = 5  # of four bytes, in a TCP header without options
 _TCP, _UDP = Protocol.TCP, Protocol.UDP  # an enum's members are slow to look up
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 
@@ -193,10 +194,10 @@ def _transport(frame: Frame, start: int, offset: int, number: int) -> Knock | No
     source, destination = data[at : at + size], data[at + size : at + 2 * size]
     if source in ingress.no_peers.addresses or source[0] in ingress.no_peers.first_bytes:
         return None
-    sequence_number, flags, payload = 0, 0, b""
+    sequence_number, flags, payload, words = 0, 0, b"", 0
     protocol = _PROTOCOLS.get(number)
     if protocol is _TCP and len(data) >= offset + _TCP_HEADER.size:
-        source_port, port, sequence_number, _, _, flags = _TCP_HEADER.unpack_from(data, offset)
+        source_port, port, sequence_number, _, words, flags = _TCP_HEADER.unpack_from(data, offset)
     elif protocol is _UDP and len(data) >= offset + _PORTS.size:
         source_port, port = _PORTS.unpack_from(data, offset)
         if ingress.payloads:
@@ -215,6 +216,7 @@ def _transport(frame: Frame, start: int, offset: int, number: int) -> Knock | No
         sequence_number,
         frame.time,
         payload,
+        words >> 4 == _TCP_WORDS,
     )
 
 

@@ -23,6 +23,7 @@ class EndCause(Enum):
     EVICTED = "evicted"  # made room for others
     RELOAD = "reload"
     ONE_TIME_USED = "one-time-used"  # the sequence it was at is used up
+    OPENED = "opened"  # another attempt at the same door was faster
 
 
 class NotHeardCause(Enum):
@@ -86,17 +87,24 @@ class Side(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StageReached:
-    """An attempt of ``source`` at ``door`` has done ``stage`` steps."""
+    """An attempt of ``source`` at ``door`` has done ``stage`` steps.
+
+    ``quiet``: knockd would not have had the attempt, and its source has others that are as far.
+    """
 
     time: float
     source: str
     door: Door
     stage: int
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt is over that had done ``stage`` steps; ``knock`` is the one that ended it, if any."""
+    """An attempt is over that had done ``stage`` steps; ``knock`` is the one that ended it, if any.
+
+    ``quiet``: it never was the furthest of its source, and knockd would not have had it.
+    """
 
     time: float
     source: str
@@ -104,6 +112,7 @@ class AttemptEnded:
     stage: int
     cause: EndCause
     knock: Knock | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

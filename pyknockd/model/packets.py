@@ -58,8 +58,9 @@ class Knock:
 
     ``time`` is when it came in, in seconds of the loop's clock. ``local`` says whether
     ``destination`` is an address of the interface it came in on. ``sequence_number`` is TCP's and
-    tells a retransmission from a new connection; 0 for UDP. ``payload`` is what stands behind the
-    UDP header, as far as somebody listens for it.
+    tells a retransmission from a new connection; 0 for UDP. ``bare``: a TCP segment without options,
+    as no TCP sends them first. ``payload`` is what stands behind the UDP header, as far as somebody
+    listens for it.
     """
 
     source: str
@@ -72,3 +73,4 @@ class Knock:
     sequence_number: int = 0
     time: float = 0.0
     payload: bytes = b""
+    bare: bool = False

@@ -1,38 +1,39 @@
-"""The sequences: which knock advances, ends or begins which attempt, and when one is over.
+"""The sequences: which knock begins, advances or ends which attempt, and when one is over.
 
 Theory of operation
 -------------------
 
-A *door* has a sequence of steps. An *attempt* is one source's progress through one door's
-sequence: it is born at stage 1 by the door's first step, goes up by one with each further step,
-and ends by opening the door, by a wrong knock, or by its timeout. A source has at most one attempt
-at each door. Sources never touch each other's attempts.
+A *door* has a sequence of steps, and it opens when the last knocks heard from a source are its
+sequence, within its timeout.
 
 A knock is *heard* when some door would listen to it: its destination is right for the door (its
 ``target``, or without one any address of the interface), its port and protocol occur anywhere in
 the door's sequence, and a TCP segment's flags satisfy the door. What no door hears has no effect.
 
-    heard knock of a source that has attempts     for each attempt whose door fits the destination:
-      flags do not satisfy the attempt's door       it stays as it is
-      it is the attempt's next step                 it goes up; after the last step the door opens
-      anything else                                 it ends, silently
-    heard knock of a source that has none         each door whose first step it is, and whose flags
-                                                  and destination fit, gets an attempt at stage 1
+An *attempt* is one source's progress through one door's sequence. With a heard knock of its source
 
-The knock that ends an attempt begins none: whoever mistypes starts over with the next knock.
+    each door whose first step it is gets a new attempt at stage 1, whatever else is under way;
+    each attempt whose door it fits by destination and flags
+      goes up a stage, if it is its next step; after the last step the door opens
+      ends, if it is anything else
 
-A timeout runs from the attempt's first knock and is exact: at ``timeout`` seconds the attempt is
-over, whether or not a packet comes.
+and an attempt ends with its time, which runs from its first knock and is exact, whether or not a
+packet comes. An opening ends all attempts of its source at its door. Sources never touch each other's
+attempts.
+
+knockd 0.8 has one attempt of a source at a door, and begins none while it has another at any: an
+attempt that it would have had is told as it tells it. One that it would not have had is *quiet*
+until it is the furthest that its source has.
 
 A SYN that nobody answers is sent again by the client's kernel, with the same ports and the same
-sequence number. Such a retransmission is not a knock: it has no effect for as long as the source's
-last knocks are remembered. A new connection to the same port is a knock.
+sequence number. Such a repeated knock ends no attempt. Where it is the step that is due it counts:
+there are clients, made by hand, whose SYNs are all alike. So theirs begin attempts as well; they are
+known by having none of the options that every TCP sends. What had no effect is not remembered.
 
-Whatever happens is told, with its cause; that an attempt ends silently is said of the log. Time comes
-with the knock, in seconds of a clock that never goes back. Memory is bounded: by ``limit``
-attempts, by ``IDLE_SOURCES`` sources that are remembered without an attempt, by
-``REMEMBERED_KNOCKS`` a source. When ``limit`` is reached the oldest attempt at stage 1 makes room;
-those further on are kept, and a newcomer is turned away rather than one of them.
+Whatever happens is told, with its cause; the log leaves things out. Time comes with the knock, in
+seconds of a clock that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that
+are remembered (repeats.py). When ``limit`` is reached the oldest attempt at stage 1 makes room; those
+further on are kept, and a newcomer is turned away rather than one of them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyknockd.model import Door, Flags, Knock, Limits, Listen, Protocol
+from pyknockd.model import Door, Knock, Limits, Listen, Protocol
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
@@ -51,13 +52,10 @@ from pyknockd.model.events import (
     Opened,
     StageReached,
 )
+from pyknockd.proof.repeats import Repeats
 
-IDLE_SOURCES = 8_192
-REMEMBERED_KNOCKS = 64
-# Linux repeats an unanswered SYN 1, 3, 7, 15, 31 and 63 seconds after the first (tcp(7), tcp_syn_retries).
-RETRANSMISSION_SECONDS = 65.0
 _NEVER = float("inf")
-_TCP, _UDP, _SYN = Protocol.TCP, Protocol.UDP, int(Flags.SYN)
+_UDP = Protocol.UDP
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +70,36 @@ class Listener:
         target = self.door.target
         return knock.local if target is None else knock.destination == target
 
+    def begins_with(self, knock: Knock) -> bool:
+        first = self.door.steps[0]
+        return first.port == knock.port and first.protocol is knock.protocol
+
     def fits_flags(self, knock: Knock) -> bool:
         return knock.flags & self.looked_at == self.wanted or knock.protocol is _UDP
 
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """One source's way through one door's sequence; at ``deadline`` it is over."""
+    """One source's way through one door's sequence; at ``deadline`` it is over.
+
+    ``extra``: knockd would not have it. ``told``: the log has spoken of it. ``over``: it has ended.
+    """
 
     source: _Source
     listener: Listener
     deadline: float
+    extra: bool = False
+    told: bool = False
     stage: int = 1
+    over: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class _Source:
-    """What is known of one address: its attempts, and its last SYNs and when each first came."""
+    """An address and its attempts."""
 
     address: str
     attempts: list[_Attempt] = field(default_factory=list)
-    syns: dict[int, float] = field(default_factory=dict)
-
-    def repeats(self, knock: Knock, now: float) -> bool:
-        """Whether ``knock`` is a retransmission; remembers it if not."""
-        if not knock.flags & _SYN or knock.protocol is not _TCP:
-            return False
-        # Only the hash, for its size: one SYN in 2**58 is taken for another of the same source.
-        identity = hash((knock.destination, knock.port, knock.source_port, knock.sequence_number))
-        first = self.syns.pop(identity, -_NEVER)
-        repeated = now - first < RETRANSMISSION_SECONDS
-        if not repeated and len(self.syns) >= REMEMBERED_KNOCKS:
-            del self.syns[next(iter(self.syns))]
-        self.syns[identity] = first if repeated else now
-        return repeated
 
 
 def _listener(door: Door) -> Listener:
@@ -135,8 +129,7 @@ class Sequences:
         self._count = 0
         # No attempt is over before; so a flood need not look for one at each packet.
         self._quiet_until = _NEVER
-        # Sources without an attempt, and until when they are remembered.
-        self._idle: OrderedDict[str, float] = OrderedDict()
+        self._repeats = Repeats()
 
     def __len__(self) -> int:
         """How many attempts are under way."""
@@ -168,18 +161,35 @@ class Sequences:
             return events
         source = self._sources.get(knock.source)
         if source is None:
-            source = self._sources[knock.source] = _Source(knock.source)
+            source = _Source(knock.source)
         events += self._overdue(source, now)
-        if source.repeats(knock, now):
+        repeated = self._repeats.has(knock)
+        effects = self._effects(source, hearing, knock, repeated)
+        if effects:
+            self._repeats.add(knock)
+        elif repeated:
             events.append(NotHeard(now, knock, hearing[0].door, NotHeardCause.REPEATED))
-        else:
-            touched = [a for a in source.attempts if a.listener.fits_destination(knock)]
-            if touched:
-                events += self._advance(touched, knock)
-            else:
-                events += self._begin(source, hearing, knock)
-        if not source.attempts:
-            self._rest(source, now)
+        return events + effects
+
+    def _effects(
+        self, source: _Source, hearing: list[Listener], knock: Knock, repeated: bool
+    ) -> list[AttemptEvent]:
+        touched = [
+            a
+            for a in source.attempts
+            if a.listener.fits_destination(knock) and a.listener.fits_flags(knock)
+        ]
+        # knockd begins none while one of its own has the right destination, whatever its flags.
+        extra = any(not a.extra and a.listener.fits_destination(knock) for a in source.attempts)
+        events, reached = self._advance(touched, knock, repeated)
+        if not repeated or knock.bare:
+            opened = [a.listener for a in reached if a.stage == len(a.listener.door.steps)]
+            firsts = [one for one in hearing if one.begins_with(knock) and one not in opened]
+            reached += self._begin(source, firsts, knock, extra, events)
+        shown = [attempt for attempt in reached if _is_shown(attempt)]
+        for attempt in reached:
+            attempt.told = attempt.told or attempt in shown
+            events += self._reached(attempt, knock.time, quiet=attempt not in shown)
         return events
 
     def knows(self, source: str) -> bool:
@@ -214,8 +224,6 @@ class Sequences:
                 over.append(attempt)
         for attempt in over:
             self._end(attempt)
-            if not attempt.source.attempts:
-                self._rest(attempt.source, now)
         over.sort(key=lambda attempt: attempt.deadline)
         return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
@@ -224,7 +232,7 @@ class Sequences:
         events: list[AttemptEvent] = []
         for attempt in list(self._by_timeout.get(old.timeout, ())):
             if attempt.listener.door is old:
-                self._forget(attempt)
+                self._end(attempt)
                 events.append(_ended(attempt, now, EndCause.ONE_TIME_USED))
         listeners = self._listeners
         self._listeners = [_listener(new) if one.door is old else one for one in listeners]
@@ -235,7 +243,7 @@ class Sequences:
         """Every attempt is over, since other doors are to be guarded."""
         under_way = [attempt for queue in self._by_timeout.values() for attempt in queue]
         for attempt in under_way:
-            self._forget(attempt)
+            self._end(attempt)
         return [_ended(attempt, now, EndCause.RELOAD) for attempt in under_way]
 
     def next_deadline(self) -> float | None:
@@ -250,47 +258,58 @@ class Sequences:
             self._end(attempt)
         return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
-    def _advance(self, attempts: list[_Attempt], knock: Knock) -> list[AttemptEvent]:
-        events: list[AttemptEvent] = []
+    def _advance(
+        self, attempts: list[_Attempt], knock: Knock, repeated: bool
+    ) -> tuple[list[AttemptEvent], list[_Attempt]]:
+        """The attempts that go up a stage, and the ends of those for which ``knock`` is wrong."""
+        ended: list[AttemptEvent] = []
+        reached = []
         for attempt in attempts:
-            listener = attempt.listener
-            if not listener.fits_flags(knock):
-                continue
-            step = listener.door.steps[attempt.stage]
-            if step.port != knock.port or step.protocol is not knock.protocol:
+            step = attempt.listener.door.steps[attempt.stage]
+            if step.port == knock.port and step.protocol is knock.protocol:
+                self._first_stage.pop(attempt, None)
+                attempt.stage += 1
+                reached.append(attempt)
+            elif not repeated:
                 self._end(attempt)
                 is_port = step.port == knock.port
                 cause = EndCause.WRONG_PROTOCOL if is_port else EndCause.WRONG_PORT
-                events.append(_ended(attempt, knock.time, cause, knock))
-                continue
-            self._first_stage.pop(attempt, None)
-            attempt.stage += 1
-            events += self._reached(attempt, knock.time)
-        return events
+                ended.append(_ended(attempt, knock.time, cause, knock))
+        return ended, reached
 
-    def _begin(self, source: _Source, hearing: list[Listener], knock: Knock) -> list[AttemptEvent]:
-        events: list[AttemptEvent] = []
-        for listener in hearing:
-            first = listener.door.steps[0]
-            if first.port != knock.port or first.protocol is not knock.protocol:
-                continue
-            attempt = _Attempt(source, listener, knock.time + listener.door.timeout)
+    def _begin(
+        self,
+        source: _Source,
+        firsts: list[Listener],
+        knock: Knock,
+        extra: bool,
+        events: list[AttemptEvent],
+    ) -> list[_Attempt]:
+        """New attempts at ``firsts``; ``events`` get what it takes to have room for them."""
+        begun = []
+        for listener in firsts:
+            deadline = knock.time + listener.door.timeout
+            attempt = _Attempt(source, listener, deadline, extra)
             if len(listener.door.steps) > 1:
                 if not self._make_room(knock.time, events):
                     turned_away = NotHeardCause.TURNED_AWAY
                     events.append(NotHeard(knock.time, knock, listener.door, turned_away))
                     continue
                 self._admit(attempt)
-            events += self._reached(attempt, knock.time)
-        return events
+            begun.append(attempt)
+        return begun
 
-    def _reached(self, attempt: _Attempt, now: float) -> list[AttemptEvent]:
-        source, door = attempt.source.address, attempt.listener.door
-        events: list[AttemptEvent] = [StageReached(now, source, door, attempt.stage)]
+    def _reached(self, attempt: _Attempt, now: float, *, quiet: bool) -> list[AttemptEvent]:
+        source, door = attempt.source, attempt.listener.door
+        if attempt.over:  # another one has just opened this door
+            return []
+        events: list[AttemptEvent] = [StageReached(now, source.address, door, attempt.stage, quiet)]
         if attempt.stage == len(door.steps):
-            events.append(Opened(now, source, door))
-            if attempt.stage > 1:
-                self._end(attempt)
+            events.append(Opened(now, source.address, door))
+            for other in [a for a in source.attempts if a.listener is attempt.listener]:
+                self._end(other)
+                if other is not attempt:
+                    events.append(_ended(other, now, EndCause.OPENED))
         return events
 
     def _make_room(self, now: float, events: list[AttemptEvent]) -> bool:
@@ -300,7 +319,7 @@ class Sequences:
         oldest = next(iter(self._first_stage), None)
         if oldest is None:
             return False
-        self._forget(oldest)
+        self._end(oldest)
         events.append(_ended(oldest, now, EndCause.EVICTED))
         return True
 
@@ -308,7 +327,6 @@ class Sequences:
         # Its source may have been forgotten with the attempt that made room.
         self._sources[attempt.source.address] = attempt.source
         attempt.source.attempts.append(attempt)
-        self._idle.pop(attempt.source.address, None)
         self._first_stage[attempt] = None
         self._by_timeout.setdefault(attempt.listener.door.timeout, OrderedDict())[attempt] = None
         self._count += 1
@@ -316,30 +334,30 @@ class Sequences:
             self._quiet_until = attempt.deadline
 
     def _end(self, attempt: _Attempt) -> None:
+        attempt.over = True
         attempt.source.attempts.remove(attempt)
+        if not attempt.source.attempts:
+            del self._sources[attempt.source.address]
         self._first_stage.pop(attempt, None)
         del self._by_timeout[attempt.listener.door.timeout][attempt]
         self._count -= 1
 
-    def _forget(self, attempt: _Attempt) -> None:
-        """End ``attempt``, and remember its source no longer than it has another."""
-        self._end(attempt)
-        if not attempt.source.attempts:
-            del self._sources[attempt.source.address]
 
-    def _rest(self, source: _Source, now: float) -> None:
-        """Remember the last knocks of a source without attempts for a while, and forget others."""
-        self._idle.pop(source.address, None)
-        self._idle[source.address] = now + RETRANSMISSION_SECONDS
-        while self._idle:
-            oldest, until = next(iter(self._idle.items()))
-            if until > now and len(self._idle) <= IDLE_SOURCES:
-                break
-            del self._idle[oldest], self._sources[oldest]
+def _is_shown(attempt: _Attempt) -> bool:
+    """Whether the log speaks of it, which has just gone up a stage.
+
+    Where knockd would not have it: if it opens, or is as far as others that knockd would not have,
+    and further than those that it would.
+    """
+    if not attempt.extra or attempt.stage == len(attempt.listener.door.steps):
+        return True
+    others = (other for other in attempt.source.attempts if other is not attempt)
+    return all(attempt.stage >= other.stage + (not other.extra) for other in others)
 
 
 def _ended(
     attempt: _Attempt, now: float, cause: EndCause, knock: Knock | None = None
 ) -> AttemptEnded:
     source, door = attempt.source.address, attempt.listener.door
-    return AttemptEnded(now, source, door, attempt.stage, cause, knock)
+    quiet = attempt.extra and not attempt.told
+    return AttemptEnded(now, source, door, attempt.stage, cause, knock, quiet)

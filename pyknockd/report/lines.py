@@ -76,11 +76,12 @@ def lines_of(event: Event) -> list[Line]:
 
 
 def _stage(event: StageReached) -> Iterator[Line]:
-    yield Line(f"{event.door.name}: Stage {event.stage}", event.source)
+    if not event.quiet:
+        yield Line(f"{event.door.name}: Stage {event.stage}", event.source)
 
 
 def _attempt_ended(event: AttemptEnded) -> Iterator[Line]:
-    if event.cause is EndCause.TOO_LATE:
+    if event.cause is EndCause.TOO_LATE and not event.quiet:
         text = f"{event.door.name}: sequence timeout (stage {event.stage})"
         yield Line(text, event.source, line_feed=True)
 

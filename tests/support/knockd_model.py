@@ -12,7 +12,7 @@ from enum import Flag, auto
 from math import floor
 
 from pyknockd.model import Door, Flags, Knock, Link, Protocol
-from pyknockd.proof.sequence import RETRANSMISSION_SECONDS
+from pyknockd.proof.repeats import RETRANSMISSION_SECONDS
 
 
 class Fault(Flag):
@@ -29,7 +29,9 @@ class Fault(Flag):
     """IPv6 reaches it over Ethernet only. And where the interface has no address of a ``Target``'s
     family it looks for that family's TCP flags in the other's header: a door that puts conditions
     on them does not hear its knocks."""
-    ALL = FORGETTING | WHOLE_SECONDS | RETRANSMISSION | DEAFNESS
+    ONE_AT_A_TIME = auto()
+    """A knock that ends an attempt begins none, and neither does any other while there is one."""
+    ALL = FORGETTING | WHOLE_SECONDS | RETRANSMISSION | DEAFNESS | ONE_AT_A_TIME
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +41,8 @@ class _Attempt:
     began: float
     stage: int = 0
     failed: bool = False
+    extra: bool = False
+    told: bool = False
 
     @property
     def ended(self) -> bool:
@@ -67,8 +71,12 @@ class Model:
             return []
         seconds = floor(now) if Fault.WHOLE_SECONDS in self._faults else now
         lines = self._sweep(seconds)
-        if self._is_retransmission(knock, now) and Fault.RETRANSMISSION not in self._faults:
+        repeated = Fault.RETRANSMISSION not in self._faults and self._is_repeated(knock, now)
+        if Fault.ONE_AT_A_TIME not in self._faults:
+            return lines + self._candidates(knock, now, seconds, repeated)
+        if repeated:
             return lines
+        self._remember(knock, now)
         mine = [a for a in self._attempts if a.source == knock.source and _reaches(a.door, knock)]
         if mine:
             touched = [a for a in mine if _has_flags(a.door, knock)]
@@ -77,6 +85,49 @@ class Model:
             touched = [_Attempt(door, knock.source, seconds) for door in doors]
             self._attempts += touched
         return lines + [line for attempt in touched for line in _step(attempt, knock)]
+
+    def _candidates(self, knock: Knock, now: float, seconds: float, repeated: bool) -> list[str]:
+        """Every first step begins an attempt; a repeated knock ends none."""
+        mine = [a for a in self._attempts if a.source == knock.source and not a.ended]
+        near = [a for a in mine if _reaches(a.door, knock)]
+        reached = []
+        for attempt in near:
+            if not _has_flags(attempt.door, knock):
+                continue
+            if _is_step(attempt.door, attempt.stage, knock):
+                attempt.stage += 1
+                reached.append(attempt)
+            elif not repeated:
+                attempt.failed = True
+        had_effect = bool(reached) or any(a.failed for a in near)
+        if not repeated or knock.bare:
+            opened = [a.door for a in reached if a.ended]
+            extra = any(not a.extra for a in near)
+            for door in self._doors:
+                begins = _hears(door, knock) and _is_step(door, 0, knock)
+                if begins and not any(door is other for other in opened):
+                    reached.append(_Attempt(door, knock.source, seconds, 1, extra=extra))
+                    self._attempts.append(reached[-1])
+                    mine.append(reached[-1])
+        if had_effect or reached:
+            self._remember(knock, now)
+        return [line for attempt in reached for line in self._tell(attempt, mine)]
+
+    def _tell(self, attempt: _Attempt, mine: list[_Attempt]) -> list[str]:
+        if attempt.failed:
+            return []
+        opens = attempt.stage == len(attempt.door.steps)
+        others = [a for a in mine if a is not attempt and not a.failed]
+        furthest = all(attempt.stage >= a.stage + (not a.extra) for a in others)
+        shown = opens or not attempt.extra or furthest
+        attempt.told = attempt.told or shown
+        lines = [_line(attempt, f"Stage {attempt.stage}")] if shown else []
+        if opens:
+            lines.append(_line(attempt, "OPEN SESAME"))
+            for other in mine:
+                if other.door is attempt.door and other is not attempt:
+                    other.failed = True
+        return lines
 
     def _is_deaf(self, door: Door, knock: Knock) -> bool:
         ipv6 = ":" in knock.source
@@ -92,22 +143,29 @@ class Model:
             if not attempt.ended:
                 if seconds - attempt.began < attempt.door.timeout:
                     continue
-                lines.append(_line(attempt, f"sequence timeout (stage {attempt.stage})"))
+                if attempt.told or not attempt.extra:
+                    lines.append(_line(attempt, f"sequence timeout (stage {attempt.stage})"))
             if attempt is oldest and Fault.FORGETTING in self._faults:
                 self._attempts = []
             elif attempt in self._attempts:
                 self._attempts.remove(attempt)
         return lines
 
-    def _is_retransmission(self, knock: Knock, now: float) -> bool:
+    def _is_repeated(self, knock: Knock, now: float) -> bool:
         if knock.protocol is Protocol.UDP or not knock.flags & Flags.SYN:
             return False
-        connection = (knock.source, knock.source_port, knock.destination, knock.port)
-        identity = (*connection, knock.sequence_number)
-        if now - self._syns.get(identity, -RETRANSMISSION_SECONDS) < RETRANSMISSION_SECONDS:
-            return True
-        self._syns[identity] = now
-        return False
+        first = self._syns.get(_identity(knock), -RETRANSMISSION_SECONDS)
+        return now - first < RETRANSMISSION_SECONDS
+
+    def _remember(self, knock: Knock, now: float) -> None:
+        is_syn = knock.protocol is Protocol.TCP and knock.flags & Flags.SYN
+        if is_syn and not self._is_repeated(knock, now):
+            self._syns[_identity(knock)] = now
+
+
+def _identity(knock: Knock) -> tuple[object, ...]:
+    connection = (knock.source, knock.source_port, knock.destination, knock.port)
+    return (*connection, knock.sequence_number)
 
 
 def _step(attempt: _Attempt, knock: Knock) -> list[str]:

@@ -39,9 +39,20 @@ ROUTE_6 = Route("2001:db8::7", "2001:db8::1")
 ELSEWHERE = Route("198.51.100.7", "192.0.2.9")
 
 
-def tcp(port: int, flags: int = SYN, *, number: int = 12_345, source_port: int = 40_000) -> bytes:
+MSS = b"\x02\x04\x05\xb4"  # the option that every TCP's first segment has, RFC 9293, 3.7.1
+
+
+def tcp(
+    port: int,
+    flags: int = SYN,
+    *,
+    number: int = 12_345,
+    source_port: int = 40_000,
+    options: bytes = b"",
+) -> bytes:
     """A TCP header; ``flags`` is its byte 13, ``number`` its sequence number."""
-    return pack("!HHIIBBHHH", source_port, port, number, 0, 5 << 4, flags, 1024, 0, 0)
+    offset = (5 + len(options) // 4) << 4
+    return pack("!HHIIBBHHH", source_port, port, number, 0, offset, flags, 1024, 0, 0) + options
 
 
 def udp(port: int, data: bytes = b"x", *, source_port: int = 40_000) -> bytes:
