@@ -20,6 +20,7 @@ from pyknockd.doors import Doors, Journal
 from pyknockd.model import Config, Knock, Listen, Timers
 from pyknockd.model.events import (
     AttemptEvent,
+    CommandStarted,
     ConfigRefused,
     ConfigTaken,
     Event,
@@ -115,7 +116,7 @@ class Daemon:
         self._tell(self._doors.prepare(self._config.doors, now))
         self._tell([Started(now, self._capture.names)])
         self._tell(self._doors.recover(now))
-        self._hand_out(now)
+        self._hand_out()
 
     def run(self) -> None:
         """The loop. Returns after SIGTERM or SIGINT."""
@@ -135,7 +136,7 @@ class Daemon:
             self._close_doors()
         now = monotonic()
         self._tell([Stopping(now)])
-        self._hand_out(now)
+        self._hand_out()
         self._report.finish()
 
     def _turn(self) -> None:
@@ -143,7 +144,10 @@ class Daemon:
         try:
             self._work(ready, monotonic())
         finally:
-            self._hand_out(monotonic())
+            self._hand_out()
+        now = monotonic()
+        self._report.flush(now)
+        self._tell_manager(now)
 
     def _work(self, ready: Container[object], now: float) -> None:
         if self._world.signals in ready:
@@ -174,16 +178,20 @@ class Daemon:
                 self._capture.listen(self._proofs.listens())
 
     def _tell(self, events: Iterable[Event]) -> None:
-        self._events.extend(events)
+        for event in events:
+            self._events.append(event)
+            if isinstance(event, CommandStarted):
+                self._hand_out()  # before the command says something by itself
 
-    def _hand_out(self, now: float) -> None:
+    def _hand_out(self) -> None:
         """Each event to each reader, once, whatever the others make of it."""
-        self._tell(self._report.log.events())
+        self._events.extend(self._report.log.events())
         while self._events:
             event = self._events.popleft()
             for reader in self._readers:
                 reader.take(event)
-        self._report.flush(now)
+
+    def _tell_manager(self, now: float) -> None:
         self._notify.status(self._status.text())
         self._notify.feed_watchdog(now)
 
@@ -248,7 +256,7 @@ class Daemon:
         config = self._config
         if config.log_file is not None:
             self._tell([LogReopened(now, config.log_file)])
-        self._hand_out(now)
+        self._hand_out()
         self._report.log.open(config.log_file, use_syslog=config.use_syslog)
 
     def _knows(self, source: str) -> bool:
@@ -273,4 +281,4 @@ class Daemon:
             self._selector.select(_STOP_POLL_SECONDS)
             now = monotonic()
             self._tell(self._doors.work(now))
-        self._hand_out(now)
+        self._hand_out()

@@ -5,7 +5,7 @@ Openings say what is to be done and when, the runner does it, the journal rememb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pyknockd.doors.journal import Journal, Left
@@ -66,49 +66,52 @@ class Doors:
                 events += self._openings.recover(self._plan_of(left), until, now)
         return events
 
-    def take(self, event: Opened) -> list[Event]:
-        """Open the door that ``event`` speaks of, for its source."""
+    def take(self, event: Opened) -> Iterator[Event]:
+        """Open the door that ``event`` speaks of, for its source. Each event before what it is of."""
         door, source, now = event.door, event.source, event.time
         if not door.opening.for_source(source):
-            return []
+            return
         opening = expand(door.opening.for_source(source), source)
         closing = expand(door.closing.for_source(source), source)
         if _too_long(opening):
-            return [Refused(now, source, door, RefusalCause.START_COMMAND_TOO_LONG)]
-        if _too_long(closing):
-            return [Refused(now, source, door, RefusalCause.STOP_COMMAND_TOO_LONG)]
-        if self._openings.waiting >= MOST_WAITING:
-            return [Refused(now, source, door, RefusalCause.TOO_MANY_WAIT)]
-        number = self._journal.number()
-        opens = self._change(number, ChangeKind.OPEN, door.name, source, opening)
-        closes = None
-        if door.closing.is_there(source):
-            closes = self._change(number, ChangeKind.CLOSE, door.name, source, closing)
-        self._openings.begin(self._plan(opens, closes, door.open_for), now)
-        return self.work(now)
+            yield Refused(now, source, door, RefusalCause.START_COMMAND_TOO_LONG)
+        elif _too_long(closing):
+            yield Refused(now, source, door, RefusalCause.STOP_COMMAND_TOO_LONG)
+        elif self._openings.waiting >= MOST_WAITING:
+            yield Refused(now, source, door, RefusalCause.TOO_MANY_WAIT)
+        else:
+            number = self._journal.number()
+            opens = self._change(number, ChangeKind.OPEN, door.name, source, opening)
+            closes = None
+            if door.closing.is_there(source):
+                closes = self._change(number, ChangeKind.CLOSE, door.name, source, closing)
+            self._openings.begin(self._plan(opens, closes, door.open_for), now)
+            yield from self.work(now)
 
-    def work(self, now: float) -> list[Event]:
-        """Take note of what has ended, and begin what is due."""
-        events: list[Event] = []
+    def work(self, now: float) -> Iterator[Event]:
+        """Take note of what has ended, and begin what is due. Each event before what it is of."""
         for event in self._runner.work(now):
-            events += [event, *self._openings.take(event, now)]
+            yield event
+            yield from self._openings.take(event, now)
         changes, told = self._openings.due(now)
-        events += told
+        yield from told
         for change in changes:
             for event in self._runner.begin(change, now):
-                events += [event, *self._openings.take(event, now)]
+                yield event
+                yield from self._openings.take(event, now)
         if changes:
             self._journal.trim(self._limits.history_rows, self._limits.history_days)
-        return events + list(self._journal.events())
+        yield from self._journal.events()
 
     def next_deadline(self, now: float) -> float | None:
         """When ``work`` is to be called at the latest, or None. An ended program calls for it too."""
         deadlines = (self._openings.next_deadline(), self._runner.next_deadline(now))
         return min((one for one in deadlines if one is not None), default=None)
 
-    def close_all(self, now: float) -> list[Event]:
+    def close_all(self, now: float) -> Iterator[Event]:
         """Have every timed door closed now, and let nothing open any more."""
-        return [*self._openings.close_all(now), *self.work(now)]
+        yield from self._openings.close_all(now)
+        yield from self.work(now)
 
     def is_busy(self, now: float) -> bool:
         """Whether anything is under way or due."""

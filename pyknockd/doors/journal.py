@@ -132,7 +132,8 @@ class Journal:
         closing = plan.closing.command if plan.closing else None
         self._do(
             "INSERT INTO openings (id, door, source, opening, closing, open_for, state, boot,"
-            " opened, opened_since_boot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " opened, opened_since_boot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET state = excluded.state",  # it has looked meanwhile
             *(opening.number, _blob(change.door), change.source, _blob(change.command)),
             *(_blob(closing), plan.open_for, opening.state.value, self._boot),
             *(time.time(), _since_boot()),

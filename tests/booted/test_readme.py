@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import CLIENT_4, SERVER_4, SERVER_6, until
-from tests.support.readme import blocks, clone, command, commands, strange_path
 from tests.support import trees
+from tests.support.lab import CLIENT_4, SERVER_4, SERVER_6, until
 from tests.support.machine import Machine
+from tests.support.readme import blocks, clone, command, commands, strange_path
 
 SSH = 22
 

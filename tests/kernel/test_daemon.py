@@ -161,16 +161,32 @@ def test_a_missing_iptables_is_said_when_a_door_needs_it(hosts: Lab) -> None:
     assert "d: cannot run /nowhere/sbin/iptables: no such program" in daemon.lines()
 
 
-def test_commands_of_one_source_run_in_order(hosts: Lab, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
-    daemon = hosts.start(
-        door(f"sleep 0.3; echo open >> {trace}").replace("[d]", "[slow]")
-        + f"[quick]\nsequence = 7001\ncommand = echo close >> {trace}\n"
+def test_commands_of_one_source_at_one_door_run_in_order(hosts: Lab, tmp_path: Path) -> None:
+    trace, go = tmp_path / "trace", tmp_path / "go"
+    command = (
+        f"echo begins >> {trace}; while [ ! -e {go} ]; do sleep 0.01; done; echo ends >> {trace}"
     )
+    daemon = hosts.start(door(command))
+    hosts.knock(7000)
+    until(trace.exists, "the first runs")
+    hosts.knock(7000)
+    daemon.wait_for("OPEN SESAME", times=2)
+    assert trace.read_text() == "begins\n"
+    go.touch()
+    until(lambda: trace.read_text().count("ends") == 2, "both have run")
+    assert trace.read_text() == "begins\nends\n" * 2
+
+
+def test_doors_of_one_source_do_not_wait_for_each_other(hosts: Lab, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    wait = f"while [ ! -e {go} ]; do sleep 0.01; done; echo slow-done"
+    slow = door(wait).replace("[d]", "[slow]")
+    daemon = hosts.start(slow + "[quick]\nsequence = 7001\ncommand = echo quick-done\n")
     hosts.knock(7000, 7001)
-    until(lambda: trace.exists() and trace.read_text().count("\n") == 2, "both have run")
-    assert trace.read_text() == "open\nclose\n"
-    assert daemon.text().count("running command") == 2
+    daemon.wait_for("\nquick-done\n")
+    assert "\nslow-done\n" not in daemon.text()
+    go.touch()
+    daemon.wait_for("\nslow-done\n")
 
 
 def test_a_hanging_command_holds_up_no_other_source(hosts: Lab) -> None:

@@ -230,7 +230,7 @@ def test_a_command_that_hangs_is_told_and_gives_up_its_turn(hosts: Lab, tmp_path
 def full_disk(hosts: Lab, folder: Path) -> Callable[[str], list[str]]:
     """Words that run a shell command with ``folder`` a file system of one page."""
     folder.mkdir(exist_ok=True)
-    mount = f"mount -t tmpfs -o size=4k none {folder} && head -c 4096 /dev/zero > {folder}/filler"
+    mount = f"mount -t tmpfs -o size=4k,mode=755 none {folder} && head -c 4096 /dev/zero > {folder}/filler"
     return lambda command: ["unshare", "-m", "sh", "-c", f"{mount}; {command}"]
 
 
@@ -247,7 +247,7 @@ def test_with_a_full_disk_doors_open_and_close_all_the_same(hosts: Lab, tmp_path
         hosts.knock(7000, 8000, 9000)
         daemon.wait_for("running command", times=2 * times)
     until(lambda: not hosts.rules("iptables-nft"), "no rule is left")
-    assert daemon.text().count("journal") == 1
+    assert daemon.text().count("journal") == 1, daemon.text()
 
 
 def test_an_unwritable_state_folder_is_told_once(hosts: Lab, tmp_path: Path) -> None:
@@ -484,15 +484,34 @@ def test_a_lock_that_is_held_for_long_is_told_and_then_left_to_iptables(
 def test_a_fifo_is_refused_where_a_file_belongs(hosts: Lab, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    once = f"[d]\none_time_sequences = {fifo}\n"
-    for text in (f"[options]\nLogFile = {fifo}\n" + door("true"), once):
-        daemon = hosts.start(text, wait=False)
-        assert daemon.process.wait(PATIENCE) == 1
-        assert str(fifo) in daemon.text()
+    daemon = hosts.start(f"[d]\none_time_sequences = {fifo}\n", wait=False)
+    assert daemon.process.wait(PATIENCE) == 1
+    assert str(fifo) in daemon.text()
     for options in (["-c", str(fifo)], ["--settings", str(fifo)], ["-c", "/dev/zero"]):
         daemon = hosts.start(door("true"), *options, wait=False)
         assert daemon.process.wait(PATIENCE) == 1
         assert "it is no plain file" in daemon.text()
+
+
+@pytest.mark.parametrize("what", ["fifo", "folder", "missing folder", "link"])
+def test_a_log_file_that_cannot_be_opened_keeps_no_door_shut(
+    hosts: Lab, tmp_path: Path, what: str
+) -> None:
+    log = tmp_path / "log"
+    if what == "fifo":
+        os.mkfifo(log)
+    elif what == "folder":
+        log.mkdir()
+    elif what == "missing folder":
+        log = tmp_path / "missing" / "log"
+    else:  # laid by another, in a folder where others may write
+        tmp_path.chmod(0o777)
+        log.symlink_to(tmp_path / "elsewhere")
+    daemon = hosts.start(f"[options]\nLogFile = {log}\n" + door("true"))
+    assert daemon.text().count(f"cannot open log file {log}: ") == 1
+    hosts.knock(7000)
+    daemon.wait_for("running command")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_nobody_who_stops_reading_stops_the_daemon(hosts: Lab, tmp_path: Path) -> None:

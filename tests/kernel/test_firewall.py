@@ -282,7 +282,7 @@ def test_each_command_is_said_to_go_its_way(hosts: Lab) -> None:
     with hosts.server.inside():
         firewall = Firewall()
         said = firewall.prepare(templates)
-        assert said == [
+        assert list(said.ways) == [
             f"{templates[0]}: legacy, in process",
             f"{templates[1]}: nf_tables, in process",
             f"{templates[2]}: nf_tables, by the program: no form for it that is certain",
@@ -290,7 +290,9 @@ def test_each_command_is_said_to_go_its_way(hosts: Lab) -> None:
             f"{templates[4]}: unknown, by the program: no such program",
         ]
         hosts.server.run("iptables-legacy", "-A", "FORWARD", "-j", "ACCEPT")
-        assert firewall.prepare(templates)[-1].startswith("warning: there are rules in the legacy")
+        assert not said.warnings
+        (warning,) = firewall.prepare(templates).warnings
+        assert warning.startswith("there are rules in the legacy")
 
 
 def _tell(what: str, done: Counter[str]) -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.doors.journal import Journal, Record
+from pyknockd.doors.journal import Journal
+from pyknockd.doors.opening import Opening, Plan, State
+from pyknockd.model import Change, ChangeKind
 from tests.support.lab import CLIENT_4, INTERFACE, ROOT, Lab, Running, until
 from tests.support.stranger import (
     TRAPS,
@@ -88,8 +90,10 @@ def test_a_journal_that_another_user_can_write_is_not_taken_over(
 ) -> None:
     config = hosts.config(DOOR)
     digest = hashlib.sha256(os.fsencode(os.path.realpath(config))).hexdigest()[:12]
-    journal = Journal(tmp_path / "planted.sqlite", lambda text: None)
-    journal.opening(Record("door", CLIENT_4, "true", f"echo journal >>{stranger.marker}", 0.0))
+    journal = Journal(tmp_path / "planted.sqlite")
+    opens = Change(1, ChangeKind.OPEN, "door", CLIENT_4, "true")
+    closes = Change(1, ChangeKind.CLOSE, "door", CLIENT_4, f"echo journal >>{stranger.marker}")
+    journal.save(Opening(Plan(opens, closes, 0.0), State.OPENING))
     journal.close()
     planted = (tmp_path / "planted.sqlite").read_bytes()
     trap = stranger.write(f"state/doors-{digest}.sqlite", planted)
@@ -198,8 +202,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip has put the programs: the ``bin`` of a virtual environment."""
     folder = tmp_path_factory.mktemp("pip")
     source = folder / "source"
-    for name in ("pyknockd", "bin"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    leave = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "pyknockd", source / "pyknockd", ignore=leave)
     for name in ("pyproject.toml", "README.md", "knockd.conf.example"):
         shutil.copy(ROOT / name, source)
     python = folder / "venv/bin/python3"

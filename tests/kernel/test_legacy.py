@@ -205,7 +205,7 @@ def test_without_python_iptables_the_program_is_run(
     firewall = Firewall()
     words = ["iptables-legacy", "-A", "INPUT", "-s", "192.0.2.1", "-j", "ACCEPT"]
     with hosts.server.inside():
-        [said] = firewall.prepare(["iptables-legacy -A INPUT -s %IP% -j ACCEPT"])
+        [said] = firewall.prepare(["iptables-legacy -A INPUT -s %IP% -j ACCEPT"]).ways
         applied = firewall.apply(words)
     assert "legacy, by the program: python-iptables cannot be loaded" in said
     assert applied.outcome is Outcome.RUN_THE_PROGRAM

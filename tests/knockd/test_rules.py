@@ -18,16 +18,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from ipaddress import ip_address
 from itertools import combinations
 from random import Random
 
 import pytest
 
-from pyknockd.capture import filter as bpf
-from pyknockd.capture.decode import knock_of
+from pyknockd.capture.decode import Frame, Ingress, knock_of, no_peers_on_wire
+from pyknockd.capture.filter import Filter
 from pyknockd.config.knockd_conf import parse
-from pyknockd.model import Door, Event, EventKind, Flags, Knock, Link, Protocol, Step
-from pyknockd.proof.sequence import Machine
+from pyknockd.model import Door, Flags, Knock, Link, Protocol, Step
+from pyknockd.model.events import AttemptEnded, AttemptEvent, EndCause, Opened, StageReached
+from pyknockd.proof.sequence import Sequences
 from tests.support.knockd_model import Fault, Model
 from tests.support.oracle import Kind, Network, Packet, run
 from tests.support.oracle.driver import ETHERNET, RAW_IP
@@ -333,25 +335,29 @@ class Comparison:
         reading = parse(self.scenario.config)
         if reading.mistakes:
             return [(-1, str(reading.mistakes))]
-        doors, own, link = reading.config.doors, frozenset(self.scenario.own), self.scenario.link
-        machine, kernel = Machine(doors), Kernel(bpf.program(doors, own, link))
+        sequences, ingress = Sequences(reading.config.doors), self._ingress()
+        kernel = Kernel(Filter(sequences.listens()).program(ingress.own, ingress.link))
         story: Story = []
         timeouts: list[str] = []
         for index, packet in enumerate(self.scenario.frames()):
-            while (deadline := machine.next_deadline()) is not None and deadline <= packet.time:
-                over = machine.expire(deadline)
+            while (deadline := sequences.next_deadline()) is not None and deadline <= packet.time:
+                over = sequences.expire(deadline)
                 if not over:
                     return [(-1, f"nothing is over at the deadline {deadline}")]
-                timeouts += [_told(event) for event in over]
+                timeouts += [line for event in over for line in _told(event)]
             passed = kernel.passes(packet.frame)
-            knock = knock_of(packet.frame, link, own) if passed else None
-            if knock is None or not machine.hearing(knock):
+            knock = knock_of(Frame(packet.frame, ingress, packet.time)) if passed else None
+            if knock is None or not sequences.hearing(knock):
                 continue
-            lines = [*timeouts, *(_told(event) for event in machine.feed(knock, packet.time))]
-            story += [(index, line) for line in lines]
+            lines = [line for event in sequences.feed(knock) for line in _told(event)]
+            story += [(index, line) for line in (*timeouts, *lines)]
             timeouts.clear()
         kernel.close()
         return story
+
+    def _ingress(self) -> Ingress:
+        own = {ip_address(text).packed: text for text in self.scenario.own}
+        return Ingress("eth0", self.scenario.link, own, no_peers_on_wire(own))
 
     @property
     def complaint(self) -> str:
@@ -400,14 +406,17 @@ def _shown(sent: Sent) -> str:
     return f"at {sent.time} {route} {what}{flags if knock.protocol is TCP else ''}"
 
 
-def _told(event: Event) -> str:
-    """knockd's line for ``event``."""
-    what = {
-        EventKind.STAGE: f"Stage {event.stage}",
-        EventKind.OPENED: "OPEN SESAME",
-        EventKind.TIMED_OUT: f"sequence timeout (stage {event.stage})",
-    }
-    return f"{event.source}: {event.door.name}: {what[event.kind]}"
+def _told(event: AttemptEvent) -> list[str]:
+    """knockd's line for ``event``, if it has one."""
+    if isinstance(event, StageReached):
+        what = f"Stage {event.stage}"
+    elif isinstance(event, Opened):
+        what = "OPEN SESAME"
+    elif isinstance(event, AttemptEnded) and event.cause is EndCause.TOO_LATE:
+        what = f"sequence timeout (stage {event.stage})"
+    else:
+        return []
+    return [f"{event.source}: {event.door.name}: {what}"]
 
 
 def _is_timeout(line: str) -> bool:

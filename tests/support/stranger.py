@@ -6,7 +6,6 @@ import os
 import pickle
 import shutil
 import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,8 +95,9 @@ class Stranger:
 
 @contextmanager
 def a_stranger() -> Iterator[Stranger]:
-    """With a folder of his own under /tmp; gone afterwards. Needs root."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+    """With a folder of his own; gone afterwards. Needs root."""
+    # Not in /tmp, which is another in each booted Debian.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         os.chown(name, NOBODY, NOBODY)
         os.chmod(name, 0o755)
         yield Stranger(Path(name))
@@ -170,6 +170,16 @@ class Unpickled:
         return os.system, (self._command,)
 
 
+def a_users_packages(stranger: Stranger) -> None:
+    """What Python loads from a home, or from PYTHONUSERBASE, as it starts."""
+    for base in (".local", "."):
+        for minor in range(10, 16):
+            packages = f"{base}/lib/python3.{minor}/site-packages"
+            stranger.python(f"{packages}/usercustomize.py")
+            line = f"import os; os.system('echo pth >>{stranger.marker}')"
+            stranger.write(f"{packages}/trap.pth", line)
+
+
 def a_home(variable: str) -> Trap:
     def lay(stranger: Stranger) -> Start:
         data = pickle.dumps(Unpickled(f"echo pickle >>{stranger.marker}"))
@@ -180,8 +190,7 @@ def a_home(variable: str) -> Trap:
         for folder in (".config/scapy", "scapy"):
             stranger.python(f"{folder}/prestart.py")
             stranger.python(f"{folder}/startup.py")
-        packages = f".local/lib/python{sysconfig.get_python_version()}/site-packages"
-        stranger.python(f"{packages}/usercustomize.py")
+        a_users_packages(stranger)
         return Start({variable: str(stranger.folder)})
 
     return lay
@@ -191,14 +200,12 @@ def pythons_traps(stranger: Stranger) -> Start:
     """What Python runs before, or in the place of, the program that it is asked for."""
     for name in ("sitecustomize", "usercustomize", "argparse", "os", "encodings", "pyknockd"):
         stranger.python(f"{name}.py")
-    packages = f".local/lib/python{sysconfig.get_python_version()}/site-packages"
-    stranger.python(f"{packages}/usercustomize.py")
-    stranger.write(f"{packages}/trap.pth", f"import os; os.system('echo pth >>{stranger.marker}')")
+    a_users_packages(stranger)
     for name in PROGRAMS:
         stranger.script(name)
     folder = str(stranger.folder)
     names = ("PYTHONPATH", "HOME", "PATH", "PYTHONSTARTUP", "ENV")
-    return Start({**dict.fromkeys(names, folder), "PYTHONUSERBASE": f"{folder}/.local"}, folder)
+    return Start(dict.fromkeys((*names, "PYTHONUSERBASE"), folder), folder)
 
 
 TRAPS: dict[str, Trap] = {
@@ -215,5 +222,5 @@ TRAPS: dict[str, Trap] = {
     "HOME": a_home("HOME"),
     "XDG_CACHE_HOME": a_home("XDG_CACHE_HOME"),
     "XDG_CONFIG_HOME": a_home("XDG_CONFIG_HOME"),
-    "PYTHONUSERBASE": a_home("PYTHONUSERBASE"),
+    "PYTHONPATH": pythons_traps,
 }
