@@ -64,9 +64,9 @@ TESTS = ROOT / "tests"
 TESTED_ELSEWHERE = {
     "__main__": ("kernel/test_cli.py", "it is the program, started as such"),
     "daemon": ("kernel/test_daemon.py", "it is the whole of it"),
-    "capture.capture": ("kernel/test_links.py", "it listens on real interfaces"),
+    "capture.capture": ("kernel/test_capture.py", "it listens on real interfaces"),
+    "capture.interfaces": ("kernel/test_capture.py", "it follows real interfaces"),
     "capture.sniffer": ("kernel/test_links.py", "it opens packet sockets"),
-    "capture.rtnetlink": ("kernel/test_links.py", "it asks the kernel for its interfaces"),
     "doors.runner": ("kernel/test_daemon.py", "it runs commands and changes tables"),
     "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
     "firewall.legacy.tables": ("kernel/test_legacy.py", "it changes tables"),
