@@ -201,8 +201,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / "source"
     for name in ("pyknockd", "bin"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "knockd.conf.example"):
-        shutil.copy(ROOT / name, source)
+    for path in ROOT.glob("[!.]*"):
+        if path.is_file():
+            shutil.copy(path, source)
     python = folder / "venv/bin/python3"
     words = [sys.executable, "-m", "venv", "--system-site-packages", str(folder / "venv")]
     subprocess.run(words, check=True)
