@@ -128,8 +128,8 @@ class Report:
 
 def _is_of_first_knock(event: Event) -> bool:
     if isinstance(event, AttemptEnded):
-        return event.stage == 1 and event.cause is EndCause.TOO_LATE
-    return isinstance(event, StageReached) and event.stage == 1
+        return event.stage == 1 and event.cause is EndCause.TOO_LATE and not event.quiet
+    return isinstance(event, StageReached) and event.stage == 1 and not event.quiet
 
 
 def _labelled(line: Line, label: str) -> Line:

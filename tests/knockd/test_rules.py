@@ -84,8 +84,8 @@ class Scenario:
 
     @property
     def repeats(self) -> bool:
-        """Whether a packet comes again, the same in every bit."""
-        knocks = [sent.knock for sent in self.sent if sent.knock.protocol is TCP]
+        """Whether a segment comes again, with the same ports and number."""
+        knocks = [replace(sent.knock, flags=0) for sent in self.sent if sent.knock.protocol is TCP]
         return len(set(knocks)) < len(knocks)
 
     def frames(self) -> list[Packet]:
