@@ -26,9 +26,9 @@ attempt that it would have had is told as it tells it. One that it would not hav
 until it is the furthest that its source has.
 
 A SYN that nobody answers is sent again by the client's kernel, with the same ports and the same
-sequence number. Such a repeated knock ends no attempt. Where it is the step that is due it counts:
-there are clients, made by hand, whose SYNs are all alike. So theirs begin attempts as well; they are
-known by having none of the options that every TCP sends. What had no effect is not remembered.
+sequence number: it has no effect. But there are clients, made by hand, whose SYNs are all alike; they
+are known by having none of the options that every TCP sends. Where such a repeated knock is the step
+that is due, or a first one, it counts, and it ends no attempt. What had no effect is not remembered.
 
 Whatever happens is told, with its cause; the log leaves things out. Time comes with the knock, in
 seconds of a clock that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that
@@ -164,7 +164,9 @@ class Sequences:
             source = _Source(knock.source)
         events += self._overdue(source, now)
         repeated = self._repeats.has(knock)
-        effects = self._effects(source, hearing, knock, repeated)
+        effects: list[AttemptEvent] = []
+        if not repeated or knock.bare:
+            effects = self._effects(source, hearing, knock, repeated)
         if effects:
             self._repeats.add(knock)
         elif repeated:
@@ -182,10 +184,9 @@ class Sequences:
         # knockd begins none while one of its own has the right destination, whatever its flags.
         extra = any(not a.extra and a.listener.fits_destination(knock) for a in source.attempts)
         events, reached = self._advance(touched, knock, repeated)
-        if not repeated or knock.bare:
-            opened = [a.listener for a in reached if a.stage == len(a.listener.door.steps)]
-            firsts = [one for one in hearing if one.begins_with(knock) and one not in opened]
-            reached += self._begin(source, firsts, knock, extra, events)
+        opened = [a.listener for a in reached if a.stage == len(a.listener.door.steps)]
+        firsts = [one for one in hearing if one.begins_with(knock) and one not in opened]
+        reached += self._begin(source, firsts, knock, extra, events)
         shown = [attempt for attempt in reached if _is_shown(attempt)]
         for attempt in reached:
             attempt.told = attempt.told or attempt in shown

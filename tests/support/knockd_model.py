@@ -87,7 +87,9 @@ class Model:
         return lines + [line for attempt in touched for line in _step(attempt, knock)]
 
     def _candidates(self, knock: Knock, now: float, seconds: float, repeated: bool) -> list[str]:
-        """Every first step begins an attempt; a repeated knock ends none."""
+        """Every first step begins an attempt; a repeated knock ends none, or does nothing at all."""
+        if repeated and not knock.bare:
+            return []
         mine = [a for a in self._attempts if a.source == knock.source and not a.ended]
         near = [a for a in mine if _reaches(a.door, knock)]
         reached = []
@@ -100,15 +102,14 @@ class Model:
             elif not repeated:
                 attempt.failed = True
         had_effect = bool(reached) or any(a.failed for a in near)
-        if not repeated or knock.bare:
-            opened = [a.door for a in reached if a.ended]
-            extra = any(not a.extra for a in near)
-            for door in self._doors:
-                begins = _hears(door, knock) and _is_step(door, 0, knock)
-                if begins and not any(door is other for other in opened):
-                    reached.append(_Attempt(door, knock.source, seconds, 1, extra=extra))
-                    self._attempts.append(reached[-1])
-                    mine.append(reached[-1])
+        opened = [a.door for a in reached if a.ended]
+        extra = any(not a.extra for a in near)
+        for door in self._doors:
+            begins = _hears(door, knock) and _is_step(door, 0, knock)
+            if begins and not any(door is other for other in opened):
+                reached.append(_Attempt(door, knock.source, seconds, 1, extra=extra))
+                self._attempts.append(reached[-1])
+                mine.append(reached[-1])
         if had_effect or reached:
             self._remember(knock, now)
         return [line for attempt in reached for line in self._tell(attempt, mine)]

