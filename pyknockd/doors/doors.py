@@ -54,7 +54,8 @@ class Doors:
         """Take over what was left open, each to be closed when its time comes."""
         events: list[Event] = []
         for left in self._journal.left():
-            if left.closing is None and not self._still_stands(left):
+            plan = self._plan_of(left)
+            if left.closing is None and not self._still_stands(plan, left):
                 self._journal.forget(left)
             elif left.closing is not None and _names_a_number(left.closing):
                 # By now the number is another rule's.
@@ -63,7 +64,7 @@ class Doors:
                 events.append(Closed(now, left.number, left.door, left.source, cause, left.closing))
             else:
                 until = None if left.closing is None else now + left.seconds_left
-                events += self._openings.recover(self._plan_of(left), until, now)
+                events += self._openings.recover(plan, until, now)
         return events
 
     def take(self, event: Opened) -> Iterator[Event]:
@@ -141,11 +142,14 @@ class Doors:
             return None
         return self._firewall.effect(change.words)
 
-    def _still_stands(self, left: Left) -> bool:
-        """Whether the rule is there of an opening without end; with a reboot rules go."""
-        words = split(left.opening)
-        known = left.stood and not left.rebooted and words and is_iptables(words)
-        return bool(known and words and self._firewall.is_there(words))
+    def _still_stands(self, plan: Plan, left: Left) -> bool:
+        """Whether the rule is there of an opening without end; with a reboot rules go.
+
+        One whose command was under way may have made it: then nobody else knows whose it is.
+        """
+        if plan.makes is None or left.rebooted:
+            return False
+        return bool(self._firewall.is_there(plan.opening.words or ()))
 
     def _plan_of(self, left: Left) -> Plan:
         opens = self._change(left.number, ChangeKind.OPEN, left.door, left.source, left.opening)

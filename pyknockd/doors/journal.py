@@ -58,8 +58,7 @@ class Left:
     """An opening that was left open: its commands, their address filled in.
 
     ``closing`` is None for one that does not close by itself; otherwise it is to be closed
-    ``seconds_left`` from now. ``stood``: its opening command had ended. ``rebooted``: that was before
-    the host was booted.
+    ``seconds_left`` from now. ``rebooted``: it was opened before the host was booted.
     """
 
     number: int
@@ -69,7 +68,6 @@ class Left:
     closing: str | None
     open_for: float
     seconds_left: float
-    stood: bool
     rebooted: bool
 
 
@@ -142,8 +140,8 @@ class Journal:
     def left(self) -> list[Left]:
         """Every opening that had begun to do something and was not closed."""
         rows = self._do(
-            "SELECT id, door, source, opening, closing, open_for, boot, opened, opened_since_boot,"
-            " state FROM openings WHERE state NOT IN ('closed', 'looking', 'given-up') ORDER BY id"
+            "SELECT id, door, source, opening, closing, open_for, boot, opened, opened_since_boot"
+            " FROM openings WHERE state NOT IN ('closed', 'looking', 'given-up') ORDER BY id"
         )
         return [self._left(row) for row in rows] if rows is not None else []
 
@@ -173,7 +171,7 @@ class Journal:
         self._database.close()
 
     def _left(self, row: tuple[object, ...]) -> Left:
-        number, door, source, opening, closing, open_for, boot, opened, since_boot, state = row
+        number, door, source, opening, closing, open_for, boot, opened, since_boot = row
         rebooted = boot != self._boot
         passed = time.time() - _number(opened) if rebooted else _since_boot() - _number(since_boot)
         left = min(max(_number(open_for) - passed, 0.0), _number(open_for))
@@ -185,7 +183,6 @@ class Journal:
             _text(closing),
             _number(open_for),
             left,
-            state == State.OPEN.value,
             rebooted,
         )
 

@@ -65,7 +65,6 @@ _NO_LOCK = 4  # what iptables answers when it could not have its lock or the ker
 _NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
 _KILLED = 128
 
-
 # The rule of an opening in one of these may be there, and is the opening's.
 _HOLDING = frozenset(
     (State.OPENING_HUNG, State.OPEN, State.CLOSE_WAITING, State.CLOSING_HUNG, State.RETRYING)
@@ -121,7 +120,7 @@ class Openings:
         opening = Opening(plan, State.OPEN, until)
         self._add(opening)
         self._set_timer(opening)
-        return [_standing(opening, now, StandingCause.RECOVERED)]
+        return [_standing(opening, now, StandingCause.RECOVERED), *self._bound(opening, now)]
 
     def due(self, now: float) -> tuple[list[Change], list[Event]]:
         """The changes to be carried out now, and what else has come to pass.
@@ -186,15 +185,14 @@ class Openings:
         opening = self._all[event.change.opening]
         state = State.LOOKING if event.found is None else State.OPENING
         self._change(opening, state=state)
-        return [] if event.found is None else self._not_there(opening, now)
+        if event.found is None:
+            return []
+        self._copies[opening.plan.makes] = 0
+        return self._not_there(opening, now)
 
     def _not_there(self, opening: Opening, now: float) -> list[Event]:
         """The rule of ``opening`` had to be made: somebody has taken away that of the others."""
-        events: list[Event] = []
-        for other in self._holders(opening.plan.makes, opening):
-            if not other.opening_runs:
-                events += self._end(other, ClosedCause.GONE, now)
-        return events
+        return self._end_holders(opening.plan.makes, ClosedCause.GONE, now, but=opening)
 
     def _opened(self, event: CommandEnded, now: float) -> list[Event]:
         opening = self._all.get(event.change.opening)
@@ -208,12 +206,14 @@ class Openings:
         # It had hung: meanwhile another may have made the same rule, and its time runs already.
         if rule is not None and not event.status:
             self._copies[rule] += 1
-        if opening.state in (State.CLOSING, State.CLOSING_HUNG):
-            self._change(opening, opening_runs=False, undo=True)
-            return []
         if opening.plan.closing is None:
             return self._stands(self._change(opening, opening_runs=False), event, now)
+        if opening.state in (State.CLOSING, State.CLOSING_HUNG):
+            self._change(opening, opening_runs=False, undo=rule is None or not event.status)
+            return []
         if opening.state is State.LINGERING:
+            if _made_nothing(opening.plan, event):
+                return self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
             self._queue_closing(self._change(opening, opening_runs=False))
             return []
         state = State.OPEN if opening.state is State.OPENING_HUNG else opening.state
@@ -231,8 +231,9 @@ class Openings:
         if event.already and not others:
             events.append(AlreadyThere(now, plan.opening))
             return events + self._end(opening, ClosedCause.NOT_OURS, now, event.status)
-        nothing_made = plan.makes is not None and 0 < event.status < _KILLED
-        if nothing_made or (plan.closing is None and (plan.makes is None or event.status)):
+        if _made_nothing(plan, event) or (
+            plan.closing is None and (plan.makes is None or event.status)
+        ):
             return events + self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
         until = self._end_of(plan, now)
         opening = self._change(opening, state=State.OPEN, until=until, status=event.status)
@@ -247,7 +248,8 @@ class Openings:
     ) -> list[Event]:
         """What becomes of the openings to which the rule of ``opening`` belonged before."""
         if not event.already:
-            return [] if event.status else self._not_there(opening, now)
+            is_only_one = self._copies[opening.plan.makes] == 1 and not event.status
+            return self._not_there(opening, now) if is_only_one else []
         events: list[Event] = []
         for other in others:
             if not other.opening_runs and self._is_served_by(other, opening):
@@ -286,12 +288,19 @@ class Openings:
         until = self._end_of(opening.plan, now)
         opening = self._change(opening, state=State.OPENING_HUNG, until=until, opening_runs=True)
         self._set_timer(opening)
-        return [_standing(opening, now, StandingCause.OPENED)]
+        opens = opening.plan.makes is not None or opening.plan.closing is not None
+        return [_standing(opening, now, StandingCause.OPENED)] if opens else []
 
     # --- closing ---------------------------------------------------------------------------------
 
     def _time_is_over(self, opening: Opening) -> None:
-        if opening.state in (State.OPEN, State.OPENING_HUNG, State.RETRYING):
+        if opening.state not in (State.OPEN, State.OPENING_HUNG, State.RETRYING):
+            return
+        rule = opening.plan.makes
+        if opening.opening_runs and rule is not None and not self._copies[rule]:
+            # There is nothing to be closed yet, and what another makes meanwhile is not to be.
+            self._change(opening, state=State.LINGERING)
+        else:
             self._queue_closing(opening)
 
     def _queue_closing(self, opening: Opening) -> None:
@@ -319,10 +328,15 @@ class Openings:
         return True
 
     def _is_kept_open(self, opening: Opening, now: float) -> bool:
-        """Whether what its closing takes away belongs to another that has time left."""
+        """Whether what its closing takes away belongs to another that has time left.
+
+        One without end that hung is no such: should it fail at last, nobody would close.
+        """
         rule = opening.plan.makes if opening.plan.closes is None else opening.plan.closes
         return any(
-            not _is_no_later(other, now) and _closes_for(opening.plan, other.plan)
+            not _is_no_later(other, now)
+            and _closes_for(opening.plan, other.plan)
+            and (not other.opening_runs or other.plan.closing is not None)
             for other in self._holders(rule, opening)
         )
 
@@ -354,9 +368,15 @@ class Openings:
         self, rule: Hashable, cause: ClosedCause, now: float, but: Opening
     ) -> list[Event]:
         """``rule`` is gone: every opening that it belonged to is over."""
+        return [] if self._copies[rule] else self._end_holders(rule, cause, now, but)
+
+    def _end_holders(
+        self, rule: Hashable, cause: ClosedCause, now: float, but: Opening
+    ) -> list[Event]:
+        """Those with a command under way are over when that has ended."""
         events: list[Event] = []
-        for other in self._holders(rule, but) if self._copies[rule] == 0 else ():
-            if not other.opening_runs:
+        for other in self._holders(rule, but):
+            if not other.opening_runs and other.state is not State.CLOSING_HUNG:
                 events += self._end(other, cause, now)
         return events
 
@@ -419,6 +439,11 @@ def _closes_for(plan: Plan, other: Plan) -> bool:
     if plan.closing is None or plan.closes is not None:
         return plan.closing is None or plan.closes == other.makes
     return other.closing is not None and plan.closing.command == other.closing.command
+
+
+def _made_nothing(plan: Plan, event: CommandEnded) -> bool:
+    """Whether it is certain that a rule was not made by the command that is to make it."""
+    return plan.makes is not None and 0 < event.status < _KILLED
 
 
 def _is_no_later(opening: Opening, time: float | None) -> bool:
