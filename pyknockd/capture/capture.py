@@ -55,11 +55,16 @@ class Capture:
         One by one: what flood control knows of a source is what came of its earlier knocks.
         """
         self._has_read = True
+        targets = self._copies.targets
         for frame in self._interfaces.read(now):
             for passed in self._flood.sift(frame):
                 knock = knock_of(passed)
-                if knock is not None and not self._copies.is_copy(knock, passed.ingress.name, now):
-                    yield knock
+                if knock is None or (
+                    knock.destination in targets
+                    and self._copies.is_copy(knock, passed.ingress.name, now)
+                ):
+                    continue
+                yield knock
 
     def events(self, now: float) -> list[CaptureEvent]:
         """What has happened since the last call."""

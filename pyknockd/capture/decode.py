@@ -38,7 +38,8 @@ _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _U16 = Struct("!H")
 _PORTS = Struct("!HH")
 _TCP_HEADER = Struct("!HHIIBB")
-_TCP, _UDP = Protocol.TCP, Protocol.UDP  # an enum's members are slow to look up
+# An enum's members are slow to look up.
+_TCP, _UDP, _ETHERNET, _IP = Protocol.TCP, Protocol.UDP, Link.ETHERNET, Link.IP
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 
 
@@ -72,9 +73,12 @@ class Ingress:
     payloads: tuple[Listen, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Frame:
-    """What came in at ``time``, in seconds of the loop's clock; its end may have been cut off."""
+    """What came in at ``time``, in seconds of the loop's clock; its end may have been cut off.
+
+    A value all the same: to freeze it costs a flood a quarter of a microsecond a packet.
+    """
 
     data: bytes
     ingress: Ingress
@@ -87,7 +91,7 @@ def source_of(frame: Frame) -> bytes | None:
     Far cheaper than ``knock_of``: for packets of which nothing else may ever be wanted.
     """
     data = frame.data
-    if frame.ingress.link is Link.ETHERNET:
+    if frame.ingress.link is _ETHERNET:
         ethertype = data[12:14]
         if ethertype == _IPV4:
             return data[26:30]
@@ -101,7 +105,7 @@ def source_of(frame: Frame) -> bytes | None:
 def step_of(frame: Frame) -> Step | None:
     """The port that ``frame`` goes to, or None where that takes a look. As cheap as ``source_of``."""
     data, start = frame.data, 0
-    if frame.ingress.link is Link.ETHERNET:
+    if frame.ingress.link is _ETHERNET:
         if data[12:14] not in _ETHERTYPES_IP:
             return None
         start = _ETHERNET_HEADER
@@ -130,7 +134,7 @@ def knock_of(frame: Frame) -> Knock | None:
     None: not IP, a later fragment, neither TCP nor UDP, cut short, from nobody that can be a peer.
     """
     data = frame.data
-    start = 0 if frame.ingress.link is Link.IP else _network_header(data)
+    start = 0 if frame.ingress.link is _IP else _network_header(data)
     if start >= len(data):
         return None
     version = data[start] >> 4

@@ -133,12 +133,12 @@ class Firewall:
             words = _sample(template)
             change = None if words is None else _rule(tuple(words[1:]))
             if words is not None and change is not None:
-                found.append(self._warning(change, program.find(words[0])))
+                found.append(self._warning(change, program.locate(words[0])))
         return [line for line in found if line]
 
     def _program(self, name: str) -> Program:
         if name not in self._programs:
-            self._programs[name] = program.ask(program.find(name))
+            self._programs[name] = program.find(name)
         return self._programs[name]
 
     def _way(self, words: list[str]) -> str:

@@ -39,11 +39,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """``path`` is absolute; ``why_not``: what forbids to do its work in process, if anything."""
+    """``why_not``: what forbids to do its work in process, if anything."""
 
     kind: Kind
     family: Family
-    path: str = ""
     why_not: str = ""
 
 
@@ -58,21 +57,22 @@ def family(name: str) -> Family:
 
 
 def find(name: str) -> Program:
-    """What the command's first word leads to. Runs nothing."""
+    """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
+    found, path = locate(name), find_program(name)
+    if found.kind is Kind.NF_TABLES and path is not None:
+        return replace(found, why_not=_too_old(path))
+    return found
+
+
+def locate(name: str) -> Program:
+    """What the command's first word leads to, as far as can be told without running it."""
     path = find_program(name)
     if path is None:
-        return Program(Kind.UNKNOWN, family(name), why_not="no such program")
+        return Program(Kind.UNKNOWN, family(name), "no such program")
     behind = _BEHIND.get(_base(realpath(path)))
     if behind is None:
-        return Program(Kind.UNKNOWN, family(name), path, f"it leads to {realpath(path)}")
-    return Program(Kind(behind), family(name), path)
-
-
-def ask(found: Program) -> Program:
-    """``found``, and whether its work can be done in process. Runs `PROGRAM -V` for nf_tables."""
-    if found.kind is Kind.NF_TABLES:
-        return replace(found, why_not=_too_old(found.path))
-    return found
+        return Program(Kind.UNKNOWN, family(name), f"it leads to {realpath(path)}")
+    return Program(Kind(behind), family(name))
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:

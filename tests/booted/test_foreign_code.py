@@ -6,8 +6,8 @@ import shlex
 import shutil
 
 from tests.support.lab import CLIENT_4, INTERFACE
-from tests.support.stranger import TRAPS, Start, Stranger, a_stranger
 from tests.support.machine import Machine
+from tests.support.stranger import TRAPS, Start, Stranger, a_stranger
 
 DOOR = """[ssh]
 sequence = 7000,8000,9000

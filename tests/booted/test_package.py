@@ -121,7 +121,7 @@ def test_a_hung_daemon_is_noticed_by_the_watchdog(newest: Machine) -> None:
     time.sleep(3)
     assert newest.systemctl("show --value -p NRestarts knockd") == "0", "it must feed the watchdog"
     newest.output("kill -STOP $(systemctl show --value -p MainPID knockd)")
-    until(lambda: newest.systemctl("show --value -p NRestarts knockd") == "1", "a restart", 20)
+    until(lambda: newest.systemctl("show --value -p NRestarts knockd") == "1", "a restart")
 
 
 def test_the_units_exposure_is_at_most_four(debian: Machine) -> None:
@@ -146,7 +146,7 @@ def test_remove_stops_it_and_purge_leaves_nothing(debian: Machine) -> None:
 def test_an_upgrade_keeps_doors_open_and_closes_them_on_time(debian: Machine) -> None:
     trees.package(debian.release, "1.0.1")  # takes longer than the door stands open
     debian.install_pyknockd()
-    configure(debian, seconds=8)
+    configure(debian, seconds=45)
     debian.output("systemctl start knockd")
     knock(debian, 2222, 3333)
     wait_for_rule(debian, 2200)
@@ -155,7 +155,7 @@ def test_an_upgrade_keeps_doors_open_and_closes_them_on_time(debian: Machine) ->
     until(lambda: debian.systemctl("is-active knockd") == "active", "it is active again")
     assert debian.output("systemctl show knockd -P NRestarts").strip() == "0"
     assert [rule for rule in debian.rules() if "--dport 2200" in rule], "closed by the upgrade"
-    until(lambda: not debian.rules(), "the door to close", 15)
+    until(lambda: not debian.rules(), "the door to close")
     assert debian.journal().count("timedSSH: command timeout") == 1
 
 

@@ -87,7 +87,7 @@ def test_enabled_stays_enabled_and_disabled_disabled(newest: Machine, state: str
 
 def test_a_door_that_knockd_has_opened_is_closed_on_time(debian: Machine) -> None:
     trees.package(debian.release)  # takes longer than the door stands open
-    original(debian, seconds=15)
+    original(debian, seconds=45)
     start_original(debian)
     knock(debian, 2222, 3333)
     wait_for_rule(debian, 2200)
@@ -96,10 +96,10 @@ def test_a_door_that_knockd_has_opened_is_closed_on_time(debian: Machine) -> Non
     assert f"{CLIENT_4}: timedSSH, opened at" in said
     assert "stays until it closes it" in said
     assert debian.systemctl("is-active knockd") == "active"
-    assert time.monotonic() - opened < 14, "too slow to tell"
+    assert time.monotonic() - opened < 44, "too slow to tell"
     wait_for_rule(debian, 2200)
-    until(lambda: not debian.rules(), "the door to close", 15)
-    assert time.monotonic() - opened > 13
+    until(lambda: not debian.rules(), "the door to close")
+    assert time.monotonic() - opened > 43
     said = debian.journal("knockd-open-doors.scope")
     assert said.count(f"{CLIENT_4}: timedSSH: command timeout") == 1
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pyknockd.capture.filter import program
-from pyknockd.model import Door, Flags, Link, Protocol, Step
+from pyknockd.capture.filter import Filter
+from pyknockd.model import Flags, Link, Listen, Protocol
 from pyknockd.system.process import CommandError
+from tests.support.frames import packed
 from tests.support.lab import Lab
 from tests.support.socketfilter import Kernel
 
@@ -18,17 +19,16 @@ def test_two_of_the_largest_filters_fit_into_what_a_socket_may_hold(hosts: Lab) 
     except CommandError:
         pytest.skip("before Linux 6.8 this limit is the whole machine's")
     flags = [Flags.SYN, Flags.FIN, Flags.ACK, Flags.RST]
-    doors = [
-        Door(
-            "d",
-            tuple(Step(n * 13 + i, Protocol.UDP if i % 9 else Protocol.TCP) for i in (0, 1)),
-            required=flag,
-        )
+    listens = [
+        Listen(Protocol.UDP if i % 9 else Protocol.TCP, n * 13 + i, n * 13 + i, required=flag)
         for n in range(2000)
         for flag in flags
+        for i in (0, 1)
     ]
-    own = [f"192.0.2.{n}" for n in range(32)] + [f"2001:db8::{n:x}:f000:0" for n in range(32)]
+    own = packed(
+        *(f"192.0.2.{n}" for n in range(32)), *(f"2001:db8::{n:x}:f000:0" for n in range(32))
+    )
     with hosts.server.inside():
-        kernel = Kernel(program(doors, own, Link.ETHERNET))
-        kernel.attach(program(doors, own, Link.ETHERNET))
+        kernel = Kernel(Filter(listens).program(own, Link.ETHERNET))
+        kernel.attach(Filter(listens).program(own, Link.ETHERNET))
         kernel.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import site
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -209,7 +210,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "venv/bin/python3"
     words = [sys.executable, "-m", "venv", "--system-site-packages", str(folder / "venv")]
     subprocess.run(words, check=True)
-    has_setuptools = [str(python), "-c", "import setuptools"]
+    # With scapy and the like from where this Python has them, be that a virtual environment too.
+    (packages,) = (folder / "venv/lib").glob("python3.*/site-packages")
+    (packages / "parent.pth").write_text("\n".join(site.getsitepackages()))
+    has_setuptools = [str(python), "-c", "import setuptools, wheel"]
     pip = [str(python), "-m", "pip", "install", "-q", "--no-deps", str(source)]
     if subprocess.run(has_setuptools, check=False, capture_output=True).returncode == 0:
         pip.append("--no-build-isolation")  # needs no network

@@ -15,6 +15,7 @@ from tests.support.rules import meaning
 ANY = {Family.IPV4: "0.0.0.0/0", Family.IPV6: "::/0"}
 VIA_IN, SOURCE, PROTOCOL = 0x01, 0x08, 0x40  # IPT_INV_*
 FRAGMENT, GOTO = 0x01, 0x02  # IPT_F_*
+TYPE_OF_SERVICE_6, GOTO_6 = 0x02, 0x04  # IP6T_F_*
 EXACT, PREFIX = b"\xff" * 5, b"\xff" * 3
 
 
@@ -139,6 +140,13 @@ def test_a_match_that_has_no_condition_makes_it_incomplete() -> None:
 
 def test_a_fragment_alone_is_no_condition_of_ours() -> None:
     assert not read(entry(Head(flags=FRAGMENT)), "DROP", Family.IPV4).complete
+
+
+def test_ipv6_has_the_type_of_service_where_ipv4_has_the_goto() -> None:
+    made = entry(Head(flags=GOTO_6), family=Family.IPV6)
+    assert read(made, "guarded", Family.IPV6) == meaning("-g guarded", Family.IPV6)
+    made = entry(Head(flags=TYPE_OF_SERVICE_6), family=Family.IPV6)
+    assert not read(made, "guarded", Family.IPV6).complete
 
 
 def test_a_comment_is_no_condition_and_yet_makes_another_rule() -> None:
