@@ -214,6 +214,33 @@ def test_without_libnftables_the_program_is_run(
     assert applied.warning.endswith("stands behind -A INPUT -j DROP")
 
 
+class Misunderstanding:
+    """A libnftables that reads another port than was written."""
+
+    def __init__(self) -> None:
+        import nftables
+
+        self._real = nftables.Nftables()
+
+    def cmd(self, command: str) -> object:
+        return self._real.cmd(command.replace("dport 22 ", "dport 23 "))
+
+
+def test_what_libnftables_made_otherwise_than_meant_is_undone_and_the_program_run(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nft_room, "_library", Misunderstanding)
+    for place in ("-A INPUT", "-I INPUT", "-I INPUT 2"):
+        tables.iptables("-A INPUT -j DROP")
+        before = tables.rules()
+        assert tables.apply(f"{place} -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT") == (
+            "RUN_THE_PROGRAM"
+        )
+        assert tables.rules() == before
+    assert tables.apply("-I INPUT 2 -s 192.0.2.1 -j ACCEPT") == "DONE"
+    assert tables.rules()[1] == "-A INPUT -s 192.0.2.1/32 -j ACCEPT"
+
+
 def test_an_iptables_that_is_not_known_to_be_alike_is_run(tables: Tables, tmp_path: Path) -> None:
     old = tmp_path / "xtables-nft-multi"
     old.write_text("#!/bin/sh\necho 'iptables v1.8.7 (nf_tables)'\n")
