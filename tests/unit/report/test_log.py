@@ -164,11 +164,10 @@ def test_a_socket_that_takes_nothing_at_all_is_survived(
         def send(self, data: object, flags: int = 0) -> int:
             raise OSError(90, "Message too long")
 
-    with syslogd(syslog):
-        with monkeypatch.context() as patched:
-            patched.setattr(socket, "socket", Refusing)
-            log.write(Line("one"))
-            log.write(Line("two"))
+    with syslogd(syslog), monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", Refusing)
+        log.write(Line("one"))
+        log.write(Line("two"))
 
 
 def test_the_log_file_has_the_time_to_the_minute(tmp_path: Path) -> None:
