@@ -78,6 +78,9 @@ TESTED_ELSEWHERE = {
     "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
     "firewall.legacy.tables": ("kernel/test_legacy.py", "it changes tables"),
     "firewall.nft.tables": ("kernel/test_nft.py", "it changes tables"),
+    "model.changes": ("unit/doors/test_lifetime.py", "it holds plain values only"),
+    "model.configuration": ("unit/config/test_settings.py", "it holds plain values only"),
+    "model.packets": ("unit/capture/test_decode.py", "it holds plain values only"),
     "system.netns": ("kernel/test_demo.py", "it makes network namespaces"),
 }
 
