@@ -1,10 +1,10 @@
-"""The nouns."""
+"""Doors and their commands."""
 
 from __future__ import annotations
 
 import pytest
 
-from pyknockd.model import Command, expand
+from pyknockd.model import Command, Door, expand, templates
 
 
 def test_the_address_is_filled_in_everywhere() -> None:
@@ -37,3 +37,11 @@ def test_an_empty_directive_is_there_all_the_same() -> None:
     assert Command(None, "").is_there("2001:db8::1")
     assert not Command(None, "b").is_there("192.0.2.1")
     assert not Command().is_there("2001:db8::1")
+
+
+def test_every_command_of_the_doors_is_a_template_but_what_says_nothing() -> None:
+    doors = [
+        Door("a", opening=Command("open4", "open6"), closing=Command("close4")),
+        Door("b", opening=Command(""), closing=Command(None, "close6")),
+    ]
+    assert templates(doors) == ["open4", "open6", "close4", "close6"]
