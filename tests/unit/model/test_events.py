@@ -29,5 +29,6 @@ def test_an_event_is_a_frozen_value_that_begins_with_its_time(kind: type) -> Non
     assert (fields[0].name, fields[0].type) == ("time", "float")
     assert "__slots__" in vars(kind)
     assert vars(kind)["__dataclass_params__"].frozen
+    assert vars(kind)["__dataclass_params__"].frozen
     for field in fields:
         assert not any(word in str(field.type) for word in ("dict", "list", "set[", "Any"))
