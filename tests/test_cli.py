@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from pyknockd.cli import main
 from tests.lab import INTERFACE, ROOT, Lab, until
 from tests.oracle import read_config
 from tests.realknockd import debian_knockd
+from tests.support.nobody import as_nobody
 
 GOOD = (
     "[options]\nInterface = nowhere0\n[ssh]\nsequence = 7000,8000\ntcpflags = syn\ncommand = true\n"
@@ -92,32 +92,14 @@ def test_check_prints_what_knockd_prints_and_starts_nothing(
     assert capsys.readouterr().out.splitlines() == theirs
 
 
-def unprivileged(*options: str) -> subprocess.CompletedProcess[str]:
-    """knockd as nobody, with ``GOOD`` for its file."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to give it up")
-    if Path(sys.executable).resolve().is_relative_to("/root"):
-        pytest.skip("needs a Python that everybody may run")
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        path = Path(folder, "knockd.conf")
-        path.write_text(GOOD)
-        path.chmod(0o644)
-        words = [sys.executable, "-m", "pyknockd", "-c", str(path), *options]
-        return subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, check=False,
-            user=65534, group=65534, extra_groups=[],
-        )  # fmt: skip
-
-
 def test_check_needs_no_root() -> None:
-    done = unprivileged("--check")
+    done = as_nobody("--check", config=GOOD)
     assert done.returncode == 0
     assert "everybody can read" in done.stderr
 
 
 def test_without_root_one_line_says_so() -> None:
-    done = unprivileged("-i", "lo")
+    done = as_nobody("-i", "lo", config=GOOD)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "knockd: listening on lo needs root"
 
