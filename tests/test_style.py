@@ -76,13 +76,9 @@ TESTED_ELSEWHERE = {
     "capture.sniffer": ("kernel/test_links.py", "it opens packet sockets"),
     "doors.doors": ("kernel/test_daemon.py", "it runs commands and changes tables"),
     "doors.runner": ("kernel/test_daemon.py", "it runs commands and changes tables"),
-    "proof.proofs": ("kernel/test_onetime.py", "it has files marked by another thread"),
     "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
     "firewall.legacy.tables": ("kernel/test_legacy.py", "it changes tables"),
     "firewall.nft.tables": ("kernel/test_nft.py", "it changes tables"),
-    "model.changes": ("unit/doors/test_lifetime.py", "it holds plain values only"),
-    "model.configuration": ("unit/config/test_settings.py", "it holds plain values only"),
-    "model.packets": ("unit/capture/test_decode.py", "it holds plain values only"),
     "system.netns": ("kernel/test_demo.py", "it makes network namespaces"),
 }
 

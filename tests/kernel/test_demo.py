@@ -18,12 +18,8 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD:tests/kernel/test_demo.py
 from tests.support.lab import PATIENCE, ROOT, Lab, until
-=======
-from tests.lab import ROOT, Lab, until
 from tests.support.nobody import as_nobody
->>>>>>> de212a766ea082fe7e722ca1e44c3c58f1a799fc:tests/test_demo.py
 
 DEMO = [sys.executable, "-m", "pyknockd", "--demo"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import ROOT
+from tests.support.lab import ROOT
 
 NOBODY = 65534
 
