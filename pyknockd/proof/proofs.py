@@ -105,13 +105,16 @@ class Proofs:
     def _mark(
         self, path: str, used: tuple[Step, ...], opened: tuple[Opened, ...]
     ) -> Callable[[], None]:
-        """In the worker's thread: mark the sequence as used."""
+        """In the worker's thread: mark the sequence as used, by the first that it was to open."""
         try:
             steps = onetime.use(path, used)
         except onetime.OneTimeError as error:
             refused = tuple(_refused(event, str(error)) for event in opened)
             return partial(self._tell, Marked(path, used, refused, _next_or_none(path)))
-        return partial(self._tell, Marked(path, used, opened, steps))
+        others = (
+            _refused(one, f"{path}: the sequence has been used already") for one in opened[1:]
+        )
+        return partial(self._tell, Marked(path, used, (opened[0], *others), steps))
 
     def _put_in_force(
         self, steps: tuple[Step, ...], path: str, used: tuple[Step, ...], now: float

@@ -163,10 +163,12 @@ def test_after_the_last_sequence_the_door_is_told_to_have_none(file: Path) -> No
     assert guard.knock(5, 6) == []
 
 
-def test_doors_with_one_file_open_together_and_go_on_together(file: Path) -> None:
+def test_of_doors_with_one_file_one_opens_and_they_go_on_together(file: Path) -> None:
     guard = Guard(once(file, 1, 2, name="a"), once(file, 1, 2, name="b"))
     events = guard.opens(1, 2)
-    assert [e.door.name for e in events if isinstance(e, Opened)] == ["a", "b"]
+    assert [e.door.name for e in events if isinstance(e, Opened)] == ["a"]
+    (refused,) = (e for e in events if isinstance(e, Refused))
+    assert (refused.door.name, "used already" in refused.text) == ("b", True)
     changed = [e for e in events if isinstance(e, SequenceChanged)]
     assert [(e.door.name, e.door.steps) for e in changed] == [
         ("a", steps(3, 4)),
