@@ -19,7 +19,6 @@ from pyknockd.config import ConfigError
 from pyknockd.doors import Doors, Journal
 from pyknockd.model import Config, Knock, Listen, Timers
 from pyknockd.model.events import (
-    AttemptEvent,
     CommandStarted,
     ConfigRefused,
     ConfigTaken,
@@ -32,7 +31,7 @@ from pyknockd.model.events import (
     Started,
     Stopping,
 )
-from pyknockd.proof import Proofs
+from pyknockd.proof import Marked, Proofs
 from pyknockd.report import Report, Status
 from pyknockd.system.faults import Faults
 from pyknockd.system.signals import Signals
@@ -91,7 +90,7 @@ class Daemon:
         self._is_to_reload = False
         self._worker = Worker()
         # What the worker's jobs have come to.
-        self._settled: list[AttemptEvent] = []
+        self._marked: list[Marked] = []
         self._doors = Doors(world.journal, config.extras.limits)
         self._proofs = self._make_proofs(config)
         self._flood = Flood(self._knows, 0, 0, 0.0)
@@ -156,11 +155,11 @@ class Daemon:
             self._is_to_reload = False
             self._reload(now)
         if self._worker in ready:
-            for settle in self._worker.done():
-                settle()
-            settled = list(self._settled)
-            self._settled.clear()
-            self._act(settled)
+            for tell in self._worker.done():
+                tell()
+            marked, self._marked = self._marked, []
+            for one in marked:
+                self._act(self._proofs.settle(one))
         if self._capture in ready:
             for knock in self._capture.read(now):
                 self._act(self._proofs.feed(knock))
@@ -263,7 +262,10 @@ class Daemon:
         return self._proofs.knows(source)
 
     def _make_proofs(self, config: Config) -> Proofs:
-        return Proofs(config.doors, config.extras.limits, self._worker, self._settled.append)
+        return Proofs(config.doors, config.extras.limits, self._worker, self._note)
+
+    def _note(self, marked: Marked) -> None:
+        self._marked.append(marked)
 
     def _heed_limits(self, config: Config) -> None:
         limits = config.extras.limits

@@ -119,8 +119,6 @@ class Openings:
         """Take over one that was left open by a daemon before this one, to be closed at ``until``."""
         opening = Opening(plan, State.OPEN, until)
         self._add(opening)
-        if plan.makes is not None:
-            self._copies[plan.makes] = 1
         self._set_timer(opening)
         return [_standing(opening, now, StandingCause.RECOVERED), *self._bound(opening, now)]
 

@@ -120,6 +120,7 @@ class Runner:
 
     def _change_firewall(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
         change = under_way.change
+        waited = now - under_way.since if under_way.phase is Phase.LOCKED_OUT else 0.0
         applied = self._firewall.apply(change.words or ())
         if applied.reason:
             yield LeftToProgram(now, change, applied.reason)
@@ -127,7 +128,8 @@ class Runner:
             yield RuleHidden(now, change, applied.warning)
         if applied.outcome is Outcome.DONE:
             yield from self._ended(under_way, 0, now, already=applied.already)
-        elif applied.outcome is Outcome.BUSY:
+        elif applied.outcome is Outcome.BUSY and waited < self.hung_seconds:
+            # Once another has held the lock for too long iptables itself is to say so.
             if under_way.phase is not Phase.LOCKED_OUT:
                 under_way.phase, under_way.since = Phase.LOCKED_OUT, now
         elif applied.check and change.kind is ChangeKind.OPEN:
@@ -168,12 +170,7 @@ class Runner:
             yield from self._start(under_way, change.words or (), now)
 
     def _try_lock(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
-        """Once the lock has been held for too long iptables itself is to say so."""
-        passed = now - under_way.since
-        if passed >= self.hung_seconds:
-            yield from self._start(under_way, under_way.change.words or (), now)
-            return
-        if passed >= LOCK_TOLD_SECONDS and not under_way.told:
+        if now - under_way.since >= LOCK_TOLD_SECONDS and not under_way.told:
             under_way.told = True
             yield LockHeld(now, under_way.change)
         yield from self._change_firewall(under_way, now)

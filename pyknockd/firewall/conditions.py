@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntFlag
 from ipaddress import ip_address
 
 from pyknockd.firewall.extensions import TARGETS
@@ -52,23 +53,40 @@ class Condition:
         return int.from_bytes(self.value, "big"), int.from_bytes(self.more, "big")
 
 
+class Unsaid(IntFlag):
+    """What a rule has besides its conditions and its verdict."""
+
+    NOTHING = 0
+    REMARK = 1  # a comment, an option of the target: no packet hangs on it
+    CONDITION = 2  # a condition that only iptables can tell, or nft
+    UNKNOWN = 4  # something of which it cannot be told whether it is a condition, and which one
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """All conditions, and what is done where they hold: a target, `jump CHAIN`, `goto CHAIN`.
-
-    ``complete``: there are no further conditions. ``plain``: there is no more to say at all, no
-    comment and no option of the target.
-    """
+    """Conditions, and what is done where they hold: a target, `jump CHAIN`, `goto CHAIN`."""
 
     conditions: frozenset[Condition]
     verdict: str
-    complete: bool
-    plain: bool
+    unsaid: Unsaid = Unsaid.NOTHING
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are no further conditions."""
+        return not self.unsaid & (Unsaid.CONDITION | Unsaid.UNKNOWN)
 
     @property
     def exact(self) -> bool:
         """Two rules with the same meaning are the same to iptables if both are exact."""
-        return self.complete and self.plain
+        return not self.unsaid
+
+    def may_be(self, exact: Meaning) -> bool:
+        """Whether what is unknown here may be just what makes it the rule ``exact``."""
+        return (
+            self.unsaid == Unsaid.UNKNOWN
+            and self.conditions <= exact.conditions
+            and self.verdict in ("", exact.verdict)
+        )
 
 
 class _Unknown(Exception):
@@ -78,35 +96,35 @@ class _Unknown(Exception):
 def meaning_of(rule: Rule, family: Family) -> Meaning:
     """What ``rule`` says, its ports given as numbers; what cannot be told makes it incomplete."""
     conditions: set[Condition] = set()
-    complete = plain = True
+    unsaid = Unsaid.NOTHING
     protocol = next((o for o in rule.basics if o.name == "protocol"), None)
     for option in rule.basics:
         try:
             conditions |= set(_basic(option, family))
         except _Unknown:
-            complete = False
+            unsaid |= Unsaid.CONDITION
     for match in rule.matches:
-        if match.name == "comment":
-            plain = False
-            continue
         try:
             conditions |= set(_match(match, protocol))
         except _Unknown:
-            complete = False
-    verdict, without_options = _verdict(rule)
-    return Meaning(frozenset(conditions), verdict, complete, plain and without_options)
+            unsaid |= Unsaid.REMARK if match.name == "comment" else Unsaid.CONDITION
+    if rule.target is not None and not _is_plain(rule.target):
+        unsaid |= Unsaid.REMARK
+    return Meaning(frozenset(conditions), _verdict(rule), unsaid)
 
 
-def _verdict(rule: Rule) -> tuple[str, bool]:
-    """The verdict, and whether that is all there is to say of it."""
+def _is_plain(target: Extension) -> bool:
+    """Whether there is no more to say of it than its name."""
+    extension = target.name in TARGETS and target.name not in _PLAIN_VERDICTS
+    return not extension and not target.options
+
+
+def _verdict(rule: Rule) -> str:
     if rule.target is None:
-        return "", True
-    name = rule.target.name
+        return ""
     if rule.goto:
-        return f"goto {name}", True
-    if name in TARGETS:
-        return name, name in _PLAIN_VERDICTS
-    return f"jump {name}", not rule.target.options
+        return f"goto {rule.target.name}"
+    return rule.target.name if rule.target.name in TARGETS else f"jump {rule.target.name}"
 
 
 def _basic(option: Option, family: Family) -> Iterator[Condition]:

@@ -40,9 +40,9 @@ class Applied:
     """An outcome, and what there is to say about it.
 
     ``BUSY``: another program holds iptables' lock, try again soon. ``RUN_THE_PROGRAM``: nothing was
-    changed, for ``reason``; the program named is the one to do it, unless the command ``check``,
-    if there is one, ends with status 0: then there is nothing to be added. ``already`` says the
-    same of ``DONE``. ``warning`` is a line on a new rule that opens nothing.
+    changed, for ``reason``; the program named is the one to do it. With either, if the command
+    ``check``, where there is one, ends with status 0 there is nothing to be added; ``already`` says
+    the same of ``DONE``. ``warning`` is a line on a new rule that opens nothing.
     """
 
     outcome: Outcome
@@ -97,7 +97,7 @@ class Firewall:
             warning = self._warning(change, named)
             return Applied(Outcome.RUN_THE_PROGRAM, str(error), check=check, warning=warning)
         if done is legacy.Change.LOCKED:
-            return Applied(Outcome.BUSY)
+            return Applied(Outcome.BUSY, check=check)
         if done is legacy.Change.NOTHING:
             return Applied(Outcome.DONE, already=True)
         return Applied(Outcome.DONE, warning=self._warning(change, named))

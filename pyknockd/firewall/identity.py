@@ -54,7 +54,7 @@ def _identity(rule: Rule, kind: str, family: Family) -> RuleIdentity:
             rest.add(option)
     for match in rule.matches:
         told = meaning_of(replace(rule, basics=protocol, matches=(match,), target=None), family)
-        if told.complete and told.plain:
+        if told.exact:
             conditions |= told.conditions
         else:
             rest.add(_sorted(match))

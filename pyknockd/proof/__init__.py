@@ -1,5 +1,5 @@
 """Knock → event: who has shown that he may."""
 
-from pyknockd.proof.proofs import Proofs
+from pyknockd.proof.proofs import Marked, Proofs
 
-__all__ = ["Proofs"]
+__all__ = ["Marked", "Proofs"]

@@ -42,6 +42,8 @@ def first_sequence(path: str) -> tuple[Step, ...]:
         if not os.access(path, os.W_OK):
             raise OneTimeError(f"{path}: cannot be written")
         return next((line.steps for line in _usable(_content(descriptor))), ())
+    except OSError as error:
+        raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
 
@@ -88,8 +90,8 @@ def _open(path: str, access: int) -> int:
         if not _is_usable(os.stat(path)):
             raise unusable  # there are devices that to open does something to
         descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-    except OSError as error:
-        raise OneTimeError(f"{path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise OneTimeError(f"{path}: {getattr(error, 'strerror', error)}") from error
     if not _is_usable(os.fstat(descriptor)):
         os.close(descriptor)
         raise unusable

@@ -8,9 +8,8 @@ file says that it is used.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pyknockd.model import Door, Knock, Limits, Listen, Step
@@ -20,10 +19,24 @@ from pyknockd.proof.sequence import Sequences
 from pyknockd.system.worker import Worker
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What came of marking the sequence ``used`` of the file ``path``: ``events``, and what is next.
+
+    ``steps`` is the sequence in force from now on, empty if there is none.
+    """
+
+    path: str
+    used: tuple[Step, ...]
+    events: tuple[Opened | Refused, ...]
+    steps: tuple[Step, ...]
+
+
 class Proofs:
     """The proofs of ``doors``.
 
-    ``worker`` does what may wait for a disk; ``tell`` is called in the loop with what came of that.
+    ``worker`` does what may wait for a disk; ``tell`` is called in the loop with what came of that,
+    for ``settle`` of these proofs or of those that have taken their place.
     """
 
     def __init__(
@@ -31,14 +44,12 @@ class Proofs:
         doors: Iterable[Door],
         limits: Limits,
         worker: Worker,
-        tell: Callable[[AttemptEvent], None],
+        tell: Callable[[Marked], None],
     ) -> None:
         self._doors = list(doors)
         self._sequences = Sequences(self._doors, limits.attempts)
         self._worker = worker
         self._tell = tell
-        # How many sequences of each file are being marked.
-        self._unsettled: Counter[str] = Counter()
 
     def listens(self) -> tuple[Listen, ...]:
         """What there is to listen for."""
@@ -51,9 +62,24 @@ class Proofs:
     def feed(self, knock: Knock) -> list[AttemptEvent]:
         """What ``knock`` does."""
         events = self._sequences.feed(knock)
-        if any(isinstance(event, Opened) and event.door.one_time_file for event in events):
-            return [told for event in events for told in self._use_up(event)]
+        opened = [event for event in events if isinstance(event, Opened)]
+        files = dict.fromkeys(event.door.one_time_file for event in opened)
+        for path in files:
+            if path is not None:
+                held = tuple(event for event in opened if event.door.one_time_file == path)
+                events = [event for event in events if event not in held] + self._use_up(path, held)
         return events
+
+    def settle(self, marked: Marked) -> list[AttemptEvent]:
+        """The doors open, or stay shut with a reason, and wait at the next sequence."""
+        now = marked.events[0].time
+        ended = self._put_in_force(marked.steps, marked.path, marked.used, now)
+        at_it = [
+            SequenceChanged(now, door)
+            for door in self._doors
+            if door.one_time_file == marked.path and door.steps == marked.steps
+        ]
+        return [*marked.events, *ended, *at_it]
 
     def expire(self, now: float) -> list[AttemptEvent]:
         """What is over at ``now``."""
@@ -67,45 +93,36 @@ class Proofs:
         """Other doors are guarded from now on: what is under way is over."""
         return self._sequences.end_all(now)
 
-    def _use_up(self, event: AttemptEvent) -> list[AttemptEvent]:
-        """``event``, or for a one-time sequence what comes before it is known to be used up."""
-        if not isinstance(event, Opened) or event.door.one_time_file is None:
-            return [event]
-        # Meanwhile nobody can use the sequence again.
-        path = event.door.one_time_file
-        events = self._put_in_force((), event.door, event.time)
-        if self._worker.submit(partial(self._mark, event, path)):
-            self._unsettled[path] += 1
-        else:
+    def _use_up(self, path: str, opened: tuple[Opened, ...]) -> list[AttemptEvent]:
+        """What comes before it is known that the sequence is used up, by which ``opened`` came about."""
+        used, now = opened[0].door.steps, opened[0].time
+        if not self._worker.submit(partial(self._mark, path, used, opened)):
             text = "too many one-time sequences wait to be marked as used"
-            events.append(_refused(event, text))
-        return events
+            return [_refused(event, text) for event in opened]
+        # Meanwhile nobody can use the sequence again.
+        return self._put_in_force((), path, used, now)
 
-    def _mark(self, event: Opened, path: str) -> Callable[[], None]:
-        """In the worker's thread: mark the sequence as used."""
+    def _mark(
+        self, path: str, used: tuple[Step, ...], opened: tuple[Opened, ...]
+    ) -> Callable[[], None]:
+        """In the worker's thread: mark the sequence as used, by the first that it was to open."""
         try:
-            steps = onetime.use(path, event.door.steps)
+            steps = onetime.use(path, used)
         except onetime.OneTimeError as error:
-            return partial(self._settle, path, _refused(event, str(error)), _next_or_none(path))
-        return partial(self._settle, path, event, steps)
+            refused = tuple(_refused(event, str(error)) for event in opened)
+            return partial(self._tell, Marked(path, used, refused, _next_or_none(path)))
+        others = (
+            _refused(one, f"{path}: the sequence has been used already") for one in opened[1:]
+        )
+        return partial(self._tell, Marked(path, used, (opened[0], *others), steps))
 
-    def _settle(self, path: str, event: Opened | Refused, steps: tuple[Step, ...]) -> None:
-        """Back in the loop: the door opens, or stays shut with a reason, and waits at ``steps``."""
-        self._tell(event)
-        self._unsettled[path] -= 1
-        if self._unsettled[path]:
-            return
-        del self._unsettled[path]
-        self._put_in_force(steps, event.door, event.time)
-        for door in self._doors:
-            if door.one_time_file == path and door.steps == steps:
-                self._tell(SequenceChanged(event.time, door))
-
-    def _put_in_force(self, steps: tuple[Step, ...], used: Door, now: float) -> list[AttemptEvent]:
-        """Let the doors at the sequence of ``used``, or at none, be at ``steps``."""
+    def _put_in_force(
+        self, steps: tuple[Step, ...], path: str, used: tuple[Step, ...], now: float
+    ) -> list[AttemptEvent]:
+        """Let the doors of ``path`` that are at the sequence ``used``, or at none, be at ``steps``."""
         events: list[AttemptEvent] = []
         for place, door in enumerate(self._doors):
-            if door.one_time_file == used.one_time_file and door.steps in (used.steps, ()):
+            if door.one_time_file == path and door.steps in (used, ()) and door.steps != steps:
                 self._doors[place] = replace(door, steps=steps)
                 events += self._sequences.replace(door, self._doors[place], now)
         return events

@@ -55,7 +55,7 @@ class Log:
                 return
         if self._file is not None:
             os.close(self._file)
-        self._path, self._file = path, descriptor
+        self._path, self._file, self._file_is_stuck = path, descriptor, False
 
     def write(self, line: Line) -> None:
         """``line``, whose source is part of its text by now, to those who are to read it."""
@@ -134,6 +134,14 @@ class _Syslog:
         self.flush()
 
     def flush(self) -> None:
+        self._send()
+        if self._lost and not self._waiting:
+            lost, self._lost = self._lost, 0
+            text = f"{lost} lines were lost while syslog did not take any"
+            self._waiting.append(_datagram(text))
+            self._send()
+
+    def _send(self) -> None:
         reconnected = False
         while self._waiting:
             try:
@@ -150,9 +158,6 @@ class _Syslog:
                 reconnected = True
                 continue
             self._waiting.popleft()
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            self.say(f"{lost} lines were lost while syslog did not take any")
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -201,15 +206,22 @@ def _cut(text: str) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Half a pair of UTF-16, which no byte of a file was read as: YAML's "\ud800" gives one.
+        return text.encode("utf-8", "backslashreplace")
 
 
 def _print(text: str, descriptor: int = 1) -> None:
     data = _bytes(f"{text}\n")
     try:
-        # Whoever has stopped reading, a pager or a full pipe, must not stop the daemon.
-        if select.select((), (descriptor,), (), 0)[1]:
-            os.write(descriptor, data)
+        # Whoever has stopped reading, a pager or a full pipe, must not stop the daemon. A pipe that
+        # takes anything takes so many bytes, and may block for more: pipe(7).
+        for start in range(0, len(data), select.PIPE_BUF):
+            if not select.select((), (descriptor,), (), 0)[1]:
+                return
+            os.write(descriptor, data[start : start + select.PIPE_BUF])
     except (OSError, ValueError):
         # Whoever was reading has gone; the daemon stays.
         pass

@@ -92,8 +92,11 @@ class Report:
 
     def finish(self) -> None:
         """Say everything that still waits, without names."""
+        now = monotonic()
+        if self._flood.left_out:
+            self._end_second(now)
         self._names = None
-        self.flush(monotonic())
+        self.flush(now)
 
     def _say(self, line: Line) -> None:
         """At once, or behind the lines that wait for a name, with its own look-up begun."""

@@ -6,41 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-import pytest
-
 from tests.support.doors import GOOD
-from tests.support.lab import INTERFACE, PATIENCE, ROOT, Lab, until
-
-
-def unprivileged(*options: str) -> subprocess.CompletedProcess[str]:
-    """knockd as nobody, with ``GOOD`` for its file."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to give it up")
-    if Path(sys.executable).resolve().is_relative_to("/root"):
-        pytest.skip("needs a Python that everybody may run")
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o755)
-        path = Path(folder, "knockd.conf")
-        path.write_text(GOOD)
-        path.chmod(0o644)
-        words = [sys.executable, "-m", "pyknockd", "-c", str(path), *options]
-        return subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, check=False,
-            user=65534, group=65534, extra_groups=[],
-        )  # fmt: skip
+from tests.support.lab import INTERFACE, PATIENCE, Lab, until
+from tests.support.nobody import as_nobody
 
 
 def test_check_needs_no_root() -> None:
-    done = unprivileged("--check")
+    done = as_nobody("--check", config=GOOD)
     assert done.returncode == 0
     assert "everybody can read" in done.stderr
 
 
 def test_without_root_one_line_says_so() -> None:
-    done = unprivileged("-i", "lo")
+    done = as_nobody("-i", "lo", config=GOOD)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "knockd: listening on lo needs root"
 

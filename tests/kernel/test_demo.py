@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.lab import PATIENCE, ROOT, Lab, until
+from tests.support.nobody import as_nobody
 
 DEMO = [sys.executable, "-m", "pyknockd", "--demo"]
 
@@ -167,13 +168,6 @@ def test_an_interrupted_demo_leaves_nothing_behind(hosts: Lab, moment: str) -> N
 
 
 def test_without_root_the_demo_says_so() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to give it up")
-    if Path(sys.executable).resolve().is_relative_to("/root"):
-        pytest.skip("needs a Python that everybody may run")
-    done = subprocess.run(
-        DEMO, cwd=ROOT, capture_output=True, text=True, check=False,
-        user=65534, group=65534, extra_groups=[],
-    )  # fmt: skip
+    done = as_nobody("--demo")
     assert done.returncode == 1
     assert done.stderr == "knockd: --demo needs root, to make network namespaces: try sudo\n"

@@ -191,6 +191,39 @@ def compare(hosts: Lab, kind: str, commands: list[str]) -> Counter[str]:
     return done
 
 
+def compare_with_the_programs_rules(hosts: Lab, kind: str, commands: list[str]) -> Counter[str]:
+    """Have each rule added by its program, add it again, delete it; what was done how often.
+
+    The second addition must change nothing, and the deletion must leave what the program leaves.
+    """
+    done: Counter[str] = Counter()
+    different: list[str] = []
+    with servers(hosts, kind) as (ours, theirs):
+        for number, command in enumerate(commands):
+            if number % BATCH == 0:
+                ours.empty()
+                theirs.empty()
+            words = words_of(command, kind, number)
+            adding = opposite(words) if "-D" in words else words
+            # To look for a rule with -c is refused.
+            if opposite(adding) == adding or "-c" in adding:
+                continue
+            added = theirs.run(adding)
+            if added.status:
+                continue
+            subprocess.run([*ours.host.prefix, *adding], capture_output=True, check=True)
+            again, deleted = ours.run(adding), ours.run(opposite(adding))
+            done[again.how] += 1
+            done[deleted.how] += 1
+            if (again.status, again.rules) != (0, added.rules):
+                different.append(_difference(adding, again, added))
+            other = theirs.run(opposite(adding))
+            if (deleted.status, deleted.rules) != (other.status, other.rules):
+                different.append(_difference(opposite(adding), deleted, other))
+    assert not different, "\n".join(different)
+    return done
+
+
 def _difference(words: list[str], ours: Answer, theirs: Answer) -> str:
     added, missing = set(ours.rules) - set(theirs.rules), set(theirs.rules) - set(ours.rules)
     status = f"status {ours.status}, not {theirs.status}"
@@ -215,6 +248,16 @@ def test_published_commands_leave_the_table_that_the_program_leaves(
     done = compare(hosts, kind, published())
     with capsys.disabled():
         _tell(f"{kind}: {len(published())} published commands", done)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rules_that_the_program_wrote_are_neither_made_twice_nor_left(
+    hosts: Lab, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = [*made_up(), *published()]
+    done = compare_with_the_programs_rules(hosts, kind, commands)
+    with capsys.disabled():
+        _tell(f"{kind}: the programs' rules, from {len(commands)} commands", done)
 
 
 WARNED = [

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyknockd.system.netns import Namespace
 from tests.support.lab import ROOT
 
 RELEASES = ("bookworm", "trixie")
@@ -34,6 +35,7 @@ _BUILD = (
     *("build-essential", "debhelper", "dh-python", "pybuild-plugin-pyproject"),
     *("python3-all", "python3-setuptools", "lintian"),
 )
+_TEST = ("python3-pytest", "python3-hypothesis")
 _NOT_SOURCE = (".git", ".venv", ".hypothesis", ".benchmarks", "__pycache__", ".*_cache", "build")
 _MINUTES_60 = 3600.0
 
@@ -126,11 +128,20 @@ def overlay(lower: str, folder: Path) -> Iterator[Path]:
         yield merged
 
 
-@functools.cache
 def build_layer(release: str) -> str:
     """The tree with what builds packages on top, as an overlay's lower layers."""
+    return _layer(release, "build", _BUILD)
+
+
+def testing_layer(release: str) -> str:
+    """The tree with what runs the tests on top, as an overlay's lower layers."""
+    return _layer(release, "test", _TEST)
+
+
+@functools.cache
+def _layer(release: str, purpose: str, packages: tuple[str, ...]) -> str:
     lower = base(release)
-    name = f"{lower.name}-build-{_digest(_BUILD)}"
+    name = f"{lower.name}-{purpose}-{_digest(packages)}"
     layer = cache() / name
     with _locked(name):
         if not layer.exists():
@@ -138,16 +149,47 @@ def build_layer(release: str) -> str:
             shutil.rmtree(scratch, ignore_errors=True)
             with overlay(str(lower), scratch) as tree, mounted("proc", tree / "proc"):
                 install = ("apt-get", "install", "-q", "-y", "--no-install-recommends")
-                run("chroot", tree, *install, *_BUILD)
+                run("chroot", tree, *install, *packages)
             (scratch / "upper").rename(layer)
             shutil.rmtree(scratch, ignore_errors=True)
     return f"{layer}:{lower}"
+
+
+# What a program needs besides its tree; all of it goes with its last process.
+_INSIDE = """
+mount -t proc proc "$0/proc"
+mount -t sysfs sysfs "$0/sys"
+mount --rbind /dev "$0/dev"
+mount -t tmpfs tmpfs "$0/run"
+mount -t tmpfs tmpfs "$0/tmp"
+ip link set lo up
+folder=$1
+shift
+exec chroot "$0" env -i --chdir="$folder" PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+"""
+
+
+def inside(tree: Path, folder: str, *words: str, network: Namespace | None = None) -> str:
+    """What ``words`` print in a folder of ``tree``; in a network of its own, if none is named.
+
+    Raises TreeError if they fail.
+    """
+    apart = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+    where = network.prefix if network else ["unshare", "--net"]
+    return run(*where, *apart, "sh", "-euc", _INSIDE, tree, folder, *words)
 
 
 def _sources() -> list[Path]:
     """What a checkout holds, and what is new in it; everything else stays behind."""
     listed = run("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", "-z")
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def copy_sources(target: Path) -> None:
+    for path in _sources():
+        copy = target / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
 
 
 @functools.cache
@@ -167,10 +209,7 @@ def _build(release: str, version: str, scratch: Path, result: Path) -> None:
     """Build and look through with lintian; the package and ``lintian.txt`` go to ``result``."""
     with overlay(build_layer(release), scratch) as tree, mounted("proc", tree / "proc"):
         source = tree / "build" / "pyknockd"
-        for path in _sources():
-            target = source / path.relative_to(ROOT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
+        copy_sources(source)
         if version:
             log = source / "debian/changelog"
             log.write_text(log.read_text().replace("(1.0.0)", f"({version})", 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from pyknockd.firewall.conditions import Condition, Meaning
+from pyknockd.firewall.conditions import Condition, Meaning, Unsaid
 from pyknockd.firewall.extensions import TARGETS
 from pyknockd.firewall.rule import Family
 
@@ -47,8 +47,9 @@ def read(entry: bytes, target: str, family: Family) -> Meaning:
         found.add(
             Condition("protocol", bool(inverted & _INVERTED_PROTOCOL), bytes([protocol & 255]))
         )
-    complete = not (flags & _FRAGMENT[family] or inverted & _OTHER_INVERTED)
-    plain, at = True, head.size
+    unsaid, at = Unsaid.NOTHING, head.size
+    if flags & _FRAGMENT[family] or inverted & _OTHER_INVERTED:
+        unsaid |= Unsaid.CONDITION
     while at + _MATCH_HEAD.size <= target_offset:
         size, name, _ = _MATCH_HEAD.unpack_from(entry, at)
         name = name.partition(b"\0")[0]  # what follows is left from before
@@ -56,15 +57,14 @@ def read(entry: bytes, target: str, family: Family) -> Meaning:
         try:
             found |= set(_match(name, data))
         except _Unknown:
-            complete = False
-        plain = plain and name != b"comment"
+            unsaid |= Unsaid.REMARK if name == b"comment" else Unsaid.CONDITION
         at += max(size, _MATCH_HEAD.size)
     verdict = target
     if flags & _GOTO[family]:
         verdict = f"goto {target}"
     elif target and target not in TARGETS:
         verdict = f"jump {target}"
-    return Meaning(frozenset(found), verdict, complete, plain)
+    return Meaning(frozenset(found), verdict, unsaid)
 
 
 def _address(what: str, value: bytes, mask: bytes, negated: bool) -> Iterator[Condition]:
@@ -82,8 +82,6 @@ def _interface(what: str, name: bytes, mask: bytes, negated: bool) -> Iterator[C
 
 
 def _match(name: bytes, data: bytes) -> Iterator[Condition]:
-    if name == b"comment":
-        return
     if name == b"tcp":
         *ports, option, mask, flags, inverted = _TCP.unpack_from(data)
         if option:

@@ -244,6 +244,9 @@ def _check(option: Option, family: Family) -> None:
     if family is Family.IPV6 and option.name.endswith("-interface"):
         # Its mask has 0x01 where 0xff belongs: such a rule would fit other interfaces as well.
         raise LegacyError("python-iptables cannot express an interface over IPv6")
+    if option.name.endswith("-interface") and option.values[0].endswith("+"):
+        # It leaves the + away; to iptables 1.8.11 that is another name, and another rule.
+        raise LegacyError("python-iptables cannot express a part of an interface's name")
     if family is Family.IPV6 and option.negated and option.name == "protocol":
         raise LegacyError("python-iptables cannot express a negated protocol over IPv6")
 

@@ -30,7 +30,7 @@ _GET_CHAIN, _NEW_RULE, _GET_RULE, _NEW_GENERATION, _GET_GENERATION = (
 )
 _DONE_SIZE = 20
 _DONE_START = struct.pack("=IHH", _DONE_SIZE, DONE, 2)  # with NLM_F_MULTI
-_TABLE, _CHAIN, _HANDLE, _EXPRESSIONS = 1, 2, 3, 4  # NFTA_RULE_*
+_TABLE, _CHAIN, _HANDLE, _EXPRESSIONS, _USERDATA = 1, 2, 3, 4, 7  # NFTA_RULE_*
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_USE = 1, 3, 4, 6  # NFTA_CHAIN_*
 _GENERATION_ID = 1  # NFTA_GEN_ID
 _BUFFER = 1 << 20
@@ -47,10 +47,11 @@ class NetlinkError(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """A rule in a chain: its handle, and its expressions as netlink attributes."""
+    """A rule in a chain: its handle, its expressions as netlink attributes, and what nft keeps."""
 
     handle: int
     expressions: bytes
+    userdata: bytes = b""
     meaning: Meaning | None = None  # once it has been asked for
 
 
@@ -221,7 +222,7 @@ class Reader:
 def _entry(body: bytes) -> Entry:
     found = attributes(body[4:])
     handle = int.from_bytes(found.get(_HANDLE, b""), "big")
-    return Entry(handle, found.get(_EXPRESSIONS, b""))
+    return Entry(handle, found.get(_EXPRESSIONS, b""), found.get(_USERDATA, b""))
 
 
 def _generation(body: bytes) -> int:

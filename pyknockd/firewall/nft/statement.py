@@ -10,6 +10,7 @@ iptables writes it, and tests compare what comes of it with what iptables makes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyknockd.firewall.conditions import Condition, Meaning, meaning_of
@@ -36,7 +37,7 @@ def form(rule: Rule, family: Family) -> Form | None:
     """The form of ``rule``, whose ports are numbers; None if iptables must write it."""
     meaning = meaning_of(rule, family)
     verdict = _verdict(meaning.verdict)
-    if verdict is None or not meaning.exact:
+    if verdict is None or not meaning.exact or _is_misread(meaning.conditions):
         return None
     conditions = sorted(meaning.conditions, key=lambda c: _ORDER.index(c.what))
     protocol = next((c.value[0] for c in conditions if c.what == "protocol"), 0)
@@ -60,6 +61,16 @@ def _text(condition: Condition, family: Family, protocol: int) -> str:
     return f"{_TRANSPORT_PROTOCOLS[protocol]} {condition.what} {sign}{shown}"
 
 
+def _is_misread(conditions: Iterable[Condition]) -> bool:
+    """Whether a release of iptables does not find again what it has written itself.
+
+    Of two ports that are excluded, 1.8.9 and 1.8.10 make one comparison; what is not 0:N is
+    N+1:65535 once it is written, and 1.8.11 looks for the former.
+    """
+    excluded = [c.ports() for c in conditions if c.what in ("sport", "dport") and c.negated]
+    return len(excluded) > 1 or any(low == 0 < high for low, high in excluded)
+
+
 def _verdict(verdict: str) -> str | None:
     verb, _, name = verdict.rpartition(" ")
     if not verb:
@@ -67,12 +78,8 @@ def _verdict(verdict: str) -> str | None:
     return f"{verb} {name}" if CHAIN_NAME.fullmatch(name) else None
 
 
-def _needle(conditions: list[Condition]) -> bytes:
-    found = [b""]
-    for condition in conditions:
-        if condition.what in ("saddr", "daddr"):
-            # Of an address behind a mask, iptables keeps only the bytes that the mask has whole.
-            found.append(condition.value[: condition.more.count(0xFF)])
-        elif condition.what in ("sport", "dport"):
-            found.append(condition.value)
-    return max(found, key=len)
+def _needle(conditions: Iterable[Condition]) -> bytes:
+    # Of an address behind a mask, iptables keeps only the bytes that the mask has whole. Ports
+    # have no bytes that are sure to be there: they may be said by what they are not, or in a match.
+    addresses = [condition for condition in conditions if condition.what in ("saddr", "daddr")]
+    return max((c.value[: c.more.count(0xFF)] for c in addresses), key=len, default=b"")

@@ -139,12 +139,18 @@ class Nft:
             self._chains.clear()
             return
         self._generation = change.generation
+        added = change.added[0]
+        if _meaning(added, place.family) != wanted.meaning:
+            # This release of libnftables writes what no release here was seen to write.
+            self._change(f"delete rule {_name(place)} handle {added.handle}")
+            self._chains.clear()
+            raise NftError("libnftables made another rule of it")
         if last:
-            chain.append(change.added[0])
+            chain.append(added)
         elif at == 0:
-            chain.prepend(change.added[0])
+            chain.prepend(added)
         else:
-            chain.entries().insert(at, change.added[0])
+            chain.entries().insert(at, added)
 
     def _change(self, command: str) -> None:
         status, _, said = self._library.cmd(command)
@@ -195,7 +201,7 @@ def _library() -> Any:
 
 
 def _find(chain: Chain, wanted: Form, family: Family) -> int | None:
-    """The place of the first rule that iptables would call the same."""
+    """The place of the first rule that iptables calls the same. Raises NftError if it must say so."""
     if not chain.may_contain(wanted.needle):
         return None
     for at, entry in enumerate(chain.entries()):
@@ -203,23 +209,15 @@ def _find(chain: Chain, wanted: Form, family: Family) -> int | None:
             found = _meaning(entry, family)
             if found == wanted.meaning:
                 return at
-            if not found.complete and _may_be_same(entry.expressions):
+            if found.may_be(wanted.meaning):
                 raise NftError("the chain holds rules that only iptables can read")
     return None
 
 
 def _meaning(entry: Entry, family: Family) -> Meaning:
     if entry.meaning is None:
-        entry.meaning = read(entry.expressions, family)
+        entry.meaning = read(entry.expressions, family, entry.userdata)
     return entry.meaning
-
-
-def _may_be_same(expressions: bytes) -> bool:
-    """Whether iptables may call a rule the same though it has no meaning here.
-
-    Ports are matches `tcp` and `udp` to older releases of iptables.
-    """
-    return b"match\0" in expressions and (b"tcp\0" in expressions or b"udp\0" in expressions)
 
 
 def _name(place: _Place) -> str:

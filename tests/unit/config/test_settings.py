@@ -13,6 +13,7 @@ FULL = """
 interfaces: [eth0, wg0]
 limits:
   attempts: 1000
+  first_knocks: 300
   commands: 8
   log_lines: 0
   hung_seconds: 5
@@ -25,7 +26,7 @@ timers: close
 def test_every_setting_is_read() -> None:
     extras, remarks = parse(FULL)
     assert remarks == ()
-    assert extras == Extras(("eth0", "wg0"), Limits(1000, 8, 0, 5, 100, 7), Timers.CLOSE)
+    assert extras == Extras(("eth0", "wg0"), Limits(1000, 300, 8, 0, 5, 100, 7), Timers.CLOSE)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])

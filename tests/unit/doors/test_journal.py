@@ -96,7 +96,9 @@ def test_what_has_done_nothing_or_is_over_is_not_left_open(path: Path, state: St
     assert reopened(path, journal) == []
 
 
-@pytest.mark.parametrize("state", set(State) - {State.WAITING, State.CLOSED, State.OPENING})
+@pytest.mark.parametrize(
+    "state", [s for s in State if s not in (State.WAITING, State.CLOSED, State.OPENING)]
+)
 def test_every_state_can_be_written_down_and_is_found_as_itself(path: Path, state: State) -> None:
     journal = Journal(path)
     opening = stands(journal, timed(journal))

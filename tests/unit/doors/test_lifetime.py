@@ -416,6 +416,18 @@ def test_what_a_hung_opening_has_not_made_yet_is_not_closed() -> None:
     assert world.under_way == []
 
 
+def test_that_a_rule_is_not_there_is_remembered_of_one_that_hangs() -> None:
+    world = World()
+    first = world.knock(SHORT)
+    world.end_all()
+    world.take_by_hand(ONE)
+    world.knock(LONG)
+    world.hang(world.under_way[0])
+    assert world.closed(first) is ClosedCause.GONE
+    world.pass_time(8.0)
+    assert world.under_way == []
+
+
 def test_a_hung_opening_takes_over_a_rule_that_it_closes_in_its_time() -> None:
     """Though it has made none itself."""
     world = World()
@@ -641,22 +653,6 @@ def test_what_an_earlier_daemon_left_open_may_be_gone_already() -> None:
     assert any(isinstance(event, RuleGone) for event in world.events)
     assert world.closed(number) is ClosedCause.GONE
     world.check_rest()
-
-
-def test_what_was_recovered_and_is_made_again_by_a_hung_command_is_taken_away_twice() -> None:
-    world = World()
-    world.knock(LONG)
-    world.end_all()
-    world.restart(done=False)
-    world.take_by_hand(ONE)
-    world.knock(SHORT)
-    world.hang(world.under_way[0])
-    world.knock(LONG)
-    world.end_all()
-    world.end(world.hung[0])
-    assert world.rules[ONE].ours == 2
-    world.settle()
-    assert not world.rules
 
 
 def test_of_the_doors_without_an_end_the_oldest_are_forgotten(

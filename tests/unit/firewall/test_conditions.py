@@ -75,7 +75,7 @@ def test_what_cannot_be_told_makes_it_incomplete(words: str) -> None:
 )
 def test_a_verdict_is_plain_or_there_is_more_to_say(words: str, verdict: str, plain: bool) -> None:
     said = meaning(words)
-    assert (said.verdict, said.complete, said.plain) == (verdict, True, plain)
+    assert (said.verdict, said.complete, said.exact) == (verdict, True, plain)
 
 
 @pytest.mark.parametrize(

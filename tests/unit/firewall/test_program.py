@@ -86,3 +86,28 @@ def test_a_wrapper_of_somebodys_own_is_only_run(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there_is_said_to_be_none(tmp_path: Path) -> None:
     assert find(f"{tmp_path}/ip6tables") == Program(Kind.UNKNOWN, Family.IPV6, "no such program")
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [
+        ("iptables v1.8.7 (nf_tables)", False),
+        ("iptables v1.8.9 (nf_tables)", True),
+        ("iptables v1.8.10 (nf_tables)", True),
+        ("iptables v1.8.11 (nf_tables)", True),
+        ("iptables v1.8.13 (nf_tables)", True),
+        ("iptables v1.8.14 (nf_tables)", False),
+        ("iptables v1.9.0 (nf_tables)", False),
+        ("iptables v2.0", False),
+    ],
+)
+def test_only_releases_whose_forms_were_seen_are_done_without(
+    tmp_path: Path, said: str, known: bool
+) -> None:
+    real = tmp_path / "xtables-nft-multi"
+    real.write_text(f"#!/bin/sh\necho '{said}'\n")
+    real.chmod(0o755)
+    (tmp_path / "iptables").symlink_to(real)
+    found = find(str(tmp_path / "iptables"))
+    assert found.kind is Kind.NF_TABLES
+    assert found.why_not == ("" if known else f"not known to be alike: {said}")

@@ -46,3 +46,10 @@ def test_no_line_can_be_used_twice(file: Path) -> None:
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(OneTimeError, match=re.escape(f"{tmp_path}/x: No such file")):
         first_sequence(f"{tmp_path}/x")
+
+
+@pytest.mark.parametrize("path", ["/proc/self/mem", "/dev/null", "/", "a\0b"])
+def test_what_cannot_be_read_is_an_error_that_names_it(path: str) -> None:
+    for look in (first_sequence, lambda path: use(path, steps(7001))):
+        with pytest.raises(OneTimeError, match=re.escape(path)):
+            look(path)

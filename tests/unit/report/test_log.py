@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -11,20 +12,40 @@ from pathlib import Path
 
 import pytest
 
+from pyknockd.model.events import Side
 from pyknockd.report import log as log_module
 from pyknockd.report.lines import Audience, Line
 from pyknockd.report.log import MOST_LINE_BYTES, Log
-from tests.support.lab import ROOT
+from tests.support.lab import PATIENCE, ROOT
 from tests.support.syslog import syslogd
 
+AFTER_A_CUT = f" … ({300_000 - MOST_LINE_BYTES} bytes more)"
 
-def test_a_datagram_is_what_the_c_library_would_send(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(tmp_path / "log"))
+
+@pytest.fixture
+def syslog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the log looks for syslog; nobody is there yet."""
+    path = tmp_path / "dev-log"
+    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(path))
+    return path
+
+
+@pytest.fixture
+def log(syslog: Path) -> Log:
+    """One that writes to syslog."""
     log = Log()
-    with syslogd(tmp_path / "log") as server:
-        log.open(None, use_syslog=True)
+    log.open(None, use_syslog=True)
+    return log
+
+
+def troubles(log: Log) -> list[str]:
+    events = log.events()
+    assert all(event.side is Side.LOG and not event.over for event in events)
+    return [event.text for event in events]
+
+
+def test_a_datagram_is_what_the_c_library_would_send(log: Log, syslog: Path) -> None:
+    with syslogd(syslog) as server:
         log.write(Line("192.0.2.1: ssh: Stage 1"))
         log.write(Line("ssh: running command: true", line_feed=True))
         first, second = server.recv(4096), server.recv(4096)
@@ -33,29 +54,21 @@ def test_a_datagram_is_what_the_c_library_would_send(
     assert re.fullmatch(stamp + rb"knockd: ssh: running command: true\n", second)
 
 
-def test_no_line_is_lost_while_syslog_is_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(tmp_path / "log"))
-    log = Log()
-    log.open(None, use_syslog=True)
+def test_no_line_is_lost_while_syslog_is_away(log: Log, syslog: Path) -> None:
     log.write(Line("one"))
-    with syslogd(tmp_path / "log") as server:
+    with syslogd(syslog) as server:
         log.write(Line("two"))
         assert [server.recv(4096)[-3:] for _ in range(2)] == [b"one", b"two"]
     log.write(Line("three"))
-    with syslogd(tmp_path / "log") as server:
+    assert log.waits
+    with syslogd(syslog) as server:
         log.flush()
         assert server.recv(4096)[-5:] == b"three"
+    assert not log.waits
 
 
-def test_a_syslog_that_does_not_read_blocks_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(tmp_path / "log"))
-    log = Log()
-    log.open(None, use_syslog=True)
-    with syslogd(tmp_path / "log") as server:
+def test_a_syslog_that_does_not_read_blocks_nobody(log: Log, syslog: Path) -> None:
+    with syslogd(syslog) as server:
         for number in range(500):
             log.write(Line(f"line {number}"))
         received = 0
@@ -63,6 +76,98 @@ def test_a_syslog_that_does_not_read_blocks_nobody(
             assert server.recv(4096).endswith(f" line {received}".encode())
             received += 1
             log.flush()
+
+
+def test_a_syslog_whose_receiving_side_is_shut_blocks_nobody(log: Log, syslog: Path) -> None:
+    with syslogd(syslog) as server:
+        server.shutdown(socket.SHUT_RD)
+        log.write(Line("one"))
+        log.write(Line("two"))
+        assert log.waits
+    with syslogd(syslog) as server:
+        log.flush()
+        assert [server.recv(4096)[-3:] for _ in range(2)] == [b"one", b"two"]
+
+
+def test_what_was_lost_while_syslog_was_away_is_counted(log: Log, syslog: Path) -> None:
+    for number in range(1005):
+        log.write(Line(f"line {number}"))
+    assert log.waits
+    with syslogd(syslog) as server:
+        received = []
+        while log.waits or len(received) < 1001:
+            log.flush()
+            received.append(server.recv(4096))
+    assert received[0].endswith(b" line 5")
+    assert received[-1].endswith(b"5 lines were lost while syslog did not take any")
+
+
+def test_a_line_of_any_length_is_cut_and_the_next_goes_out(
+    log: Log, syslog: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "knockd.log"
+    log.open(str(path), use_syslog=True)
+    with syslogd(syslog) as server:
+        log.write(Line("x" * 300_000, audience=Audience.ALARM))
+        log.write(Line("next"))
+        long, following = server.recv(400_000), server.recv(4096)
+    cut = "x" * MOST_LINE_BYTES + AFTER_A_CUT
+    assert long.decode().endswith(f" knockd: {cut}")
+    assert following.endswith(b" knockd: next")
+    first, second = path.read_text().splitlines()
+    assert (first.partition("] ")[2], second.partition("] ")[2]) == (cut, "next")
+    assert capfd.readouterr().err == f"{cut}\n"
+
+
+@pytest.mark.parametrize("audience", [Audience.VERBOSE, Audience.DEBUG])
+def test_a_line_to_standard_output_is_cut_too(
+    audience: Audience, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Log(verbose=True, debug=True).write(Line("x" * 300_000, audience=audience))
+    assert capfd.readouterr().out == f"{'x' * MOST_LINE_BYTES}{AFTER_A_CUT}\n"
+
+
+def test_a_line_is_cut_by_its_bytes_even_inside_a_letter(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    log = Log(verbose=True)
+    log.write(Line("x" + "ü" * MOST_LINE_BYTES))
+    log.write(Line("x" * MOST_LINE_BYTES))
+    first, second = capfd.readouterr().out.splitlines()
+    assert re.fullmatch(rf"xü+\ufffd … \({MOST_LINE_BYTES + 1} bytes more\)", first)
+    assert second == "x" * MOST_LINE_BYTES
+
+
+def test_a_line_too_long_for_the_socket_is_counted_and_the_next_goes_out(
+    log: Log, syslog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SmallSocket(socket.socket):
+        """Of the kernel's smallest send buffer, as with a low net.core.wmem_default."""
+
+        def connect(self, address: object) -> None:
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            super().connect(address)  # type: ignore[arg-type]
+
+    with syslogd(syslog) as server:
+        monkeypatch.setattr(socket, "socket", SmallSocket)
+        log.write(Line("x" * MOST_LINE_BYTES))
+        log.write(Line("next"))
+        lost, following = server.recv(10_000), server.recv(10_000)
+    assert lost.endswith(b"knockd: 1 lines were lost while syslog did not take any")
+    assert following.endswith(b"knockd: next")
+
+
+def test_a_socket_that_takes_nothing_at_all_is_survived(
+    log: Log, syslog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(socket.socket):
+        def send(self, data: object, flags: int = 0) -> int:
+            raise OSError(90, "Message too long")
+
+    with syslogd(syslog), monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", Refusing)
+        log.write(Line("one"))
+        log.write(Line("two"))
 
 
 def test_the_log_file_has_the_time_to_the_minute(tmp_path: Path) -> None:
@@ -74,14 +179,44 @@ def test_the_log_file_has_the_time_to_the_minute(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
 
 
-def test_a_log_file_that_cannot_be_opened_is_told_and_the_old_one_stays(tmp_path: Path) -> None:
+def test_a_log_file_that_was_moved_away_is_begun_anew_when_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "knockd.log"
+    log = Log()
+    log.open(str(path), use_syslog=False)
+    path.rename(tmp_path / "knockd.log.1")
+    log.write(Line("old"))
+    log.open(str(path), use_syslog=False)
+    log.write(Line("new"))
+    assert (tmp_path / "knockd.log.1").read_text().endswith("old\n")
+    assert path.read_text().endswith("new\n")
+    assert log.events() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/nowhere/x", "No such file or directory"),
+        ("/proc", "Is a directory"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_a_log_file_that_cannot_be_opened_is_told_and_the_old_one_stays(
+    tmp_path: Path, path: str, reason: str
+) -> None:
     log = Log()
     log.open(str(tmp_path / "a"), use_syslog=False)
-    log.open("/nowhere/x", use_syslog=False)
-    (event,) = log.events()
-    assert event.text == "cannot open log file /nowhere/x: No such file or directory"
+    log.open(path, use_syslog=False)
+    assert troubles(log) == [f"cannot open log file {path}: {reason}"]
+    assert log.events() == []
     log.write(Line("hello"))
     assert (tmp_path / "a").read_text().endswith("hello\n")
+
+
+def test_a_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    log = Log()
+    log.open(str(tmp_path / "fifo"), use_syslog=False)
+    assert troubles(log) == [f"cannot open log file {tmp_path}/fifo: No such device or address"]
 
 
 def test_a_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
@@ -91,8 +226,7 @@ def test_a_link_in_a_shared_folder_is_not_followed(tmp_path: Path) -> None:
     (shared / "log").symlink_to(tmp_path / "precious")
     log = Log()
     log.open(str(shared / "log"), use_syslog=False)
-    assert len(log.events()) == 1
-    log.write(Line("hello"))
+    assert len(troubles(log)) == 1
     assert not (tmp_path / "precious").exists()
 
 
@@ -103,34 +237,73 @@ def test_a_full_disk_is_told_once_and_silences_nothing_else(
     log.open("/dev/full", use_syslog=False)
     log.write(Line("hello"))
     log.write(Line("again"))
-    (event,) = log.events()
-    assert event.text == "log file /dev/full cannot be written: No space left on device"
+    trouble = "log file /dev/full cannot be written: No space left on device"
+    assert troubles(log) == [trouble]
     assert capfd.readouterr().out.splitlines() == ["hello", "again"]
 
 
-def test_what_was_lost_while_syslog_was_away_is_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(tmp_path / "log"))
+def test_another_log_file_that_cannot_be_written_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "full").symlink_to("/dev/full")
     log = Log()
-    log.open(None, use_syslog=True)
-    for number in range(1005):
-        log.write(Line(f"line {number}"))
-    assert log.waits
-    with syslogd(tmp_path / "log") as server:
-        received = []
-        while log.waits or len(received) < 1001:
-            log.flush()
-            received.append(server.recv(4096))
-    assert received[0].endswith(b" line 5")
-    assert received[-1].endswith(b"5 lines were lost while syslog did not take any")
+    for path in ("/dev/full", str(tmp_path / "full")):
+        log.open(path, use_syslog=False)
+        log.write(Line("hello"))
+        trouble = f"log file {path} cannot be written: No space left on device"
+        assert troubles(log) == [trouble]
+
+
+@pytest.mark.parametrize(
+    ("audience", "out", "err", "logged"),
+    [
+        (Audience.LOG, "v", "", True),
+        (Audience.ALARM, "v", "-", True),
+        (Audience.VERBOSE, "v", "", False),
+        (Audience.DEBUG, "d", "", False),
+    ],
+)
+@pytest.mark.parametrize("asked", ["", "v", "d", "vd"])
+def test_each_line_goes_to_those_who_are_to_read_it(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    asked: str,
+    audience: Audience,
+    out: str,
+    err: str,
+    logged: bool,
+) -> None:
+    """An alarm that -v has shown is not repeated on standard error."""
+    path = tmp_path / "knockd.log"
+    log = Log(verbose="v" in asked, debug="d" in asked)
+    log.open(str(path), use_syslog=False)
+    log.write(Line("hello", audience=audience))
+    shown = capfd.readouterr()
+    assert shown.out == ("hello\n" if out in asked else "")
+    assert shown.err == ("hello\n" if err and "v" not in asked else "")
+    assert path.read_text().endswith("hello\n") is logged
+
+
+def test_bytes_that_are_no_text_come_out_as_they_went_in(tmp_path: Path) -> None:
+    path = tmp_path / "knockd.log"
+    log = Log()
+    log.open(str(path), use_syslog=False)
+    log.write(Line(b"caf\xe9".decode("utf-8", "surrogateescape")))
+    assert path.read_bytes().endswith(b"] caf\xe9\n")
+
+
+def test_text_that_cannot_be_written_is_written_all_the_same(tmp_path: Path) -> None:
+    r"""As YAML's "\ud800" is read, for one."""
+    path = tmp_path / "knockd.log"
+    log = Log()
+    log.open(str(path), use_syslog=False)
+    log.write(Line("eth\ud800"))
+    assert path.read_text().endswith("] eth\\ud800\n")
 
 
 def test_nobody_at_the_other_end_of_standard_output_is_survived() -> None:
     script = (
         "import os\nfrom pyknockd.report.lines import Line\nfrom pyknockd.report.log import Log\n"
-        "log = Log(verbose=True)\n"
-        "for _ in range(3): log.write(Line('x' * 100000))\nos.write(2, b'alive')"
+        "log = Log(verbose=True)\nfor _ in range(3): log.write(Line('x' * 100000))\n"
+        "os.write(2, b'alive')"
     )
     reader, writer = os.pipe()
     os.close(reader)
@@ -141,50 +314,21 @@ def test_nobody_at_the_other_end_of_standard_output_is_survived() -> None:
     assert done.stderr == b"alive"
 
 
-def test_a_line_over_all_bounds_is_cut_everywhere_and_the_next_goes_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(tmp_path / "log"))
-    log = Log(verbose=True)
-    with syslogd(tmp_path / "log") as server:
-        log.open(str(tmp_path / "file"), use_syslog=True)
-        log.write(Line("x" * 300_000))
-        log.write(Line("next"))
-        first, second = server.recv(1 << 20), server.recv(4096)
-    assert second.endswith(b": next")
-    told = [first.decode(), *(tmp_path / "file").read_text().splitlines()[:1]]
-    told += capfd.readouterr().out.splitlines()[:1]
-    for line in told:
-        assert line.endswith(f"x … ({300_000 - MOST_LINE_BYTES} bytes more)")
-        assert line.count("x") == MOST_LINE_BYTES
-
-
-def test_a_datagram_that_syslog_never_takes_holds_up_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_module, "_SYSLOG_SOCKET", str(tmp_path / "log"))
-    monkeypatch.setattr(log_module, "MOST_LINE_BYTES", 10_000_000)  # as if nothing were cut
-    log = Log()
-    with syslogd(tmp_path / "log") as server:
-        log.open(None, use_syslog=True)
-        log.write(Line("x" * 1_000_000))
-        log.write(Line("next"))
-        received = [server.recv(4096) for _ in range(2)]
-    assert any(b"1 lines were lost" in one for one in received)
-    assert any(one.endswith(b": next") for one in received)
-
-
-@pytest.mark.parametrize(
-    ("audience", "out", "err"),
-    [
-        (Audience.LOG, "", ""),
-        (Audience.ALARM, "", "hello\n"),
-        (Audience.VERBOSE, "", ""),
-        (Audience.DEBUG, "", ""),
-    ],
-)
-def test_without_options_only_an_alarm_is_seen_by_who_started_it(
-    audience: Audience, out: str, err: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    Log().write(Line("hello", audience=audience))
-    assert tuple(capfd.readouterr()) == (out, err)
+def test_a_reader_of_standard_output_who_has_fallen_asleep_blocks_nobody() -> None:
+    """In the end the pipe has room for one page, less than a line may have bytes."""
+    script = (
+        "import os\nfrom pyknockd.report.lines import Line\nfrom pyknockd.report.log import Log\n"
+        "log = Log(verbose=True)\nlog.write(Line('x' * 4095))\n"
+        "for _ in range(100): log.write(Line('x' * 8000))\n"
+        "os.write(2, b'alive')"
+    )
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE
+    ) as process:
+        os.close(writer)
+        try:
+            assert process.communicate(timeout=PATIENCE)[1] == b"alive"
+        finally:
+            process.kill()
+            os.close(reader)

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from pyknockd.system.process import NOT_FOUND, CommandError, output, spawn
+from pyknockd.system.process import (
+    KILLED,
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    CommandError,
+    Ended,
+    Programs,
+    output,
+    spawn,
+)
+from tests.support.lab import until
+
+
+def finished(programs: Programs, count: int = 1) -> list[Ended]:
+    """So many that have ended, once they have."""
+    found: list[Ended] = []
+
+    def all_have() -> bool:
+        found.extend(programs.ended())
+        return len(found) >= count
+
+    until(all_have, "the programs end")
+    return found
 
 
 def test_what_a_program_prints_is_given_back() -> None:
@@ -39,3 +63,68 @@ def test_both_outputs_of_a_program_are_read_together() -> None:
     process = spawn(["sh", "-c", "echo one; echo two >&2; exit 5"])
     assert process.communicate()[0] == b"one\ntwo\n"
     assert process.returncode == 5
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 127, 255])
+def test_a_program_that_has_ended_is_told_once_by_its_key_and_status(status: int) -> None:
+    programs = Programs()
+    programs.start("key", ["sh", "-c", f"exit {status}"])
+    assert len(programs) == 1
+    assert finished(programs) == [Ended("key", status)]
+    assert programs.ended() == []
+    assert len(programs) == 0
+
+
+def test_a_program_that_a_signal_ended_has_the_status_that_a_shell_gives(tmp_path: Path) -> None:
+    programs = Programs()
+    pid = tmp_path / "pid"
+    programs.start("key", ["sh", "-c", f"echo $$ > {pid}; exec sleep 600"])
+    until(lambda: pid.exists() and pid.read_text().endswith("\n"), "it runs")
+    assert programs.ended() == []
+    os.kill(int(pid.read_text()), signal.SIGTERM)
+    assert finished(programs) == [Ended("key", KILLED + signal.SIGTERM)]
+
+
+def test_programs_run_beside_each_other(tmp_path: Path) -> None:
+    """Each waits for the other."""
+    for name in "ab":
+        os.mkfifo(tmp_path / name)
+    programs = Programs()
+    programs.start(1, ["sh", "-c", f"echo > {tmp_path}/a; cat {tmp_path}/b"], quiet=True)
+    programs.start(2, ["sh", "-c", f"cat {tmp_path}/a; echo > {tmp_path}/b; exit 2"], quiet=True)
+    assert sorted((one.key, one.status) for one in finished(programs, 2)) == [(1, 0), (2, 2)]
+
+
+def test_a_program_that_cannot_be_started_is_told_as_a_shell_tells_it(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a program")
+    cases = [
+        (f"{tmp_path}/none", NOT_FOUND, f"{tmp_path}/none: no such program"),
+        (f"{tmp_path}/text", NOT_EXECUTABLE, "Permission denied"),
+        (f"{tmp_path}", NOT_EXECUTABLE, "Permission denied"),
+        ("a\0b", NOT_EXECUTABLE, "null byte"),
+    ]
+    programs = Programs()
+    for word, status, said in cases:
+        with pytest.raises(CommandError, match=said) as error:
+            programs.start("key", [word])
+        assert error.value.status == status
+    assert len(programs) == 0
+
+
+def test_a_program_reads_nothing_and_is_heard_unless_it_is_to_be_quiet(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    programs = Programs()
+    for number, quiet in enumerate((True, False)):
+        words = ["sh", "-c", f"cat; echo out{number}; echo error{number} >&2"]
+        programs.start(number, words, quiet=quiet)
+    finished(programs, 2)
+    assert tuple(capfd.readouterr()) == ("out1\n", "error1\n")
+
+
+def test_a_program_holds_none_of_the_daemons_files_open(tmp_path: Path) -> None:
+    programs = Programs()
+    with (tmp_path / "secret").open("w") as file:
+        os.set_inheritable(file.fileno(), False)
+        programs.start("key", ["sh", "-c", f"test ! -e /proc/self/fd/{file.fileno()}"])
+        assert finished(programs) == [Ended("key", 0)]

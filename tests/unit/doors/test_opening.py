@@ -1,0 +1,27 @@
+"""An opening as a value."""
+
+from __future__ import annotations
+
+from pyknockd.doors.opening import Opening, Plan, State
+from pyknockd.model import Change, ChangeKind
+
+OPENS = Change(7, ChangeKind.OPEN, "ssh", "192.0.2.1", "open")
+
+
+def test_an_opening_begins_with_waiting_and_has_its_changes_number() -> None:
+    opening = Opening(Plan(OPENS, None, 10.0))
+    assert (opening.number, opening.state, opening.until) == (7, State.WAITING, None)
+
+
+def test_it_waits_for_those_of_its_door_and_source_and_of_each_rule_that_it_speaks_of() -> None:
+    plan = Plan(OPENS, None, 10.0, makes="made", takes="taken", closes="closed")
+    assert Opening(plan).keys == (("ssh", "192.0.2.1"), "made", "taken", "closed")
+    assert Opening(Plan(OPENS, None, 10.0)).keys == (("ssh", "192.0.2.1"),)
+
+
+def test_the_journals_words_for_states_never_change() -> None:
+    """What a version before this one has written is read by this one."""
+    assert [state.value for state in State] == [
+        *("waiting", "opening", "looking", "opening-hung", "given-up", "open"),
+        *("close-waiting", "closing", "closing-hung", "retrying", "lingering", "closed"),
+    ]
