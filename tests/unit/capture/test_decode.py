@@ -24,6 +24,7 @@ from tests.support.packets import (
     ELSEWHERE,
     GOOD,
     HOP_BY_HOP,
+    MSS,
     OUTER_TAG,
     ROUTING,
     TAG,
@@ -38,9 +39,11 @@ from tests.support.packets import (
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 TCP_HEADER, UDP_HEADER = tcp(7000), udp(7000)
-TCP_KNOCK = Knock("198.51.100.7", "192.0.2.1", True, TCP, 7000, 40_000, Flags.SYN, 12_345)
+TCP_KNOCK = Knock(
+    *("198.51.100.7", "192.0.2.1", True, TCP, 7000, 40_000, Flags.SYN, 12_345), bare=True
+)
 UDP_KNOCK = Knock("198.51.100.7", "192.0.2.1", True, UDP, 7000, 40_000)
-TCP_KNOCK_6 = Knock("2001:db8::7", "2001:db8::1", True, TCP, 7000, 40_000, 2, 12_345)
+TCP_KNOCK_6 = replace(TCP_KNOCK, source="2001:db8::7", destination="2001:db8::1")
 CHAIN = HOP_BY_HOP + ROUTING + DESTINATION
 WANTED = Listen(UDP, 7000, 7009, payload=20)
 
@@ -50,6 +53,7 @@ WANTED = Listen(UDP, 7000, 7009, payload=20)
     [
         (ethernet(ipv4(TCP_HEADER)), TCP_KNOCK),
         (ethernet(ipv4(UDP_HEADER, 17)), UDP_KNOCK),
+        (ethernet(ipv4(tcp(7000, options=MSS))), replace(TCP_KNOCK, bare=False)),
         (ethernet(ipv4(TCP_HEADER, options=bytes(12))), TCP_KNOCK),
         (ethernet(ipv4(TCP_HEADER, fragment=0x2000)), TCP_KNOCK),
         (ethernet(ipv4(TCP_HEADER), tags=TAG), TCP_KNOCK),
