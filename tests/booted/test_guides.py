@@ -106,7 +106,7 @@ def test_ufw_opens_and_shuts(debian: Machine) -> None:
     with debian.lab.listen(22):
         one_door(
             debian,
-            "ufw insert 1 allow from %IP% to any port 22 proto tcp",
+            "ufw prepend allow from %IP% to any port 22 proto tcp",
             "ufw delete allow from %IP% to any port 22 proto tcp",
         )
         open_and_shut(debian)

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from pyknockd.model import Door
-from pyknockd.model.events import Closed, ClosedCause, Opened, Standing, StandingCause
+from pyknockd.model.events import (
+    Closed,
+    ClosedCause,
+    InterfaceChanged,
+    InterfaceState,
+    Opened,
+    Standing,
+    StandingCause,
+)
 from pyknockd.report.status import Status
 
 ME = "192.0.2.1"
@@ -43,3 +51,26 @@ def test_what_never_stood_open_and_what_is_no_opening_change_nothing() -> None:
     status.take(closed(7))
     status.take(Opened(0.0, ME, Door("ssh")))
     assert status.text() == "0 doors open"
+
+
+def interface(name: str, state: InterfaceState) -> InterfaceChanged:
+    return InterfaceChanged(0.0, name, state, there=("lo", "host0"))
+
+
+def test_whoever_listens_nowhere_is_deaf_and_says_what_is_waited_for() -> None:
+    status = Status()
+    status.take(interface("enp1s0", InterfaceState.MISSING))
+    assert status.text() == "DEAF: waiting for enp1s0 (there are: lo, host0)"
+    status.take(interface("enp1s0", InterfaceState.COME))
+    assert status.text() == "0 doors open"
+    status.take(interface("enp1s0", InterfaceState.MISSING))
+    assert status.text().startswith("DEAF: ")
+
+
+def test_one_of_several_interfaces_is_enough() -> None:
+    status = Status()
+    status.take(interface("wg0", InterfaceState.MISSING))
+    status.take(interface("eth0", InterfaceState.COME))
+    assert status.text() == "0 doors open"
+    status.take(interface("eth0", InterfaceState.GONE))
+    assert status.text() == "DEAF: waiting for wg0 (there are: lo, host0)"
