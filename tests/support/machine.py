@@ -98,7 +98,11 @@ class Machine:
     def output(self, command: str) -> str:
         """What ``command`` prints; it must succeed."""
         done = self.run(command)
-        assert done.returncode == 0, f"{command}: status {done.returncode}\n{done.stdout}"
+        if done.returncode:
+            journal = self.run("journalctl --no-pager -b -n 60 -o short-monotonic").stdout
+            raise AssertionError(
+                f"{command}: status {done.returncode}\n{done.stdout}\nThe journal:\n{journal}"
+            )
         return done.stdout
 
     def file(self, path: str) -> Path:
