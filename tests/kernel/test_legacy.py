@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pyknockd.firewall import Firewall, Outcome
-from pyknockd.firewall.legacy import tables
+from pyknockd.firewall.legacy import tables as legacy_tables
 from tests.support.lab import ROOT, Lab, until
 
 # A full run takes 5,000 and 10,000.
@@ -205,7 +205,7 @@ def test_without_python_iptables_the_program_is_run(
     """As on a Python without distutils, which python-iptables 1.0 imports."""
     monkeypatch.setitem(sys.modules, "iptc", None)
     # Another test of this process may have loaded it already.
-    monkeypatch.setattr(tables, "_iptc", tables._iptc.__wrapped__)
+    monkeypatch.setattr(legacy_tables, "_iptc", legacy_tables._iptc.__wrapped__)
     firewall = Firewall()
     words = ["iptables-legacy", "-A", "INPUT", "-s", "192.0.2.1", "-j", "ACCEPT"]
     with hosts.server.inside():
