@@ -70,7 +70,6 @@ TESTS = ROOT / "tests"
 # Modules without unit tests: the tests that are theirs, and why those are not unit tests.
 TESTED_ELSEWHERE = {
     "__main__": ("kernel/test_cli.py", "it is the program, started as such"),
-    "daemon": ("kernel/test_daemon.py", "it is the whole of it"),
     "capture.capture": ("kernel/test_capture.py", "it listens on real interfaces"),
     "capture.interfaces": ("kernel/test_capture.py", "it follows real interfaces"),
     "capture.sniffer": ("kernel/test_links.py", "it opens packet sockets"),
