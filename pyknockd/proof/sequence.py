@@ -54,6 +54,7 @@ from pyknockd.model.events import (
 )
 from pyknockd.proof.repeats import Repeats
 
+MOST_RECENT = 8_192  # sources without an attempt that are still known
 _NEVER = float("inf")
 _UDP = Protocol.UDP
 
@@ -130,6 +131,8 @@ class Sequences:
         # No attempt is over before; so a flood need not look for one at each packet.
         self._quiet_until = _NEVER
         self._repeats = Repeats()
+        # Sources that had an attempt, the last ones: whoever tries again is known.
+        self._recent: dict[str, None] = {}
 
     def __len__(self) -> int:
         """How many attempts are under way."""
@@ -194,8 +197,8 @@ class Sequences:
         return events
 
     def knows(self, source: str) -> bool:
-        """Whether anything is remembered of this address."""
-        return source in self._sources
+        """Whether this address has an attempt, or had one lately."""
+        return source in self._sources or source in self._recent
 
     def hearing(self, knock: Knock) -> list[Listener]:
         """Those who listen to ``knock``; without any it has no effect."""
@@ -334,11 +337,19 @@ class Sequences:
         if attempt.deadline < self._quiet_until:
             self._quiet_until = attempt.deadline
 
+    def _rest(self, source: str) -> None:
+        """``source`` has no attempt any more."""
+        del self._sources[source]
+        self._recent.pop(source, None)
+        self._recent[source] = None
+        if len(self._recent) > MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
+
     def _end(self, attempt: _Attempt) -> None:
         attempt.over = True
         attempt.source.attempts.remove(attempt)
         if not attempt.source.attempts:
-            del self._sources[attempt.source.address]
+            self._rest(attempt.source.address)
         self._first_stage.pop(attempt, None)
         del self._by_timeout[attempt.listener.door.timeout][attempt]
         self._count -= 1

@@ -25,7 +25,7 @@ from pyknockd.model.events import (
     StageReached,
 )
 from pyknockd.proof.repeats import RETRANSMISSION_SECONDS
-from pyknockd.proof.sequence import Sequences
+from pyknockd.proof.sequence import MOST_RECENT, Sequences
 from tests.support.frames import INGRESS
 from tests.support.packets import GOOD
 
@@ -351,6 +351,15 @@ def test_memory_is_bounded_whatever_comes() -> None:
         feed(sequences, knock(7000, address(number)), number / 1000)
     assert len(sequences) <= 50
     assert len(sequences._sources) <= 50
+
+
+def test_whoever_had_an_attempt_lately_is_known_within_bounds() -> None:
+    sequences = Sequences([door(7000, 8000)])
+    for number in range(MOST_RECENT + 10):
+        play(sequences, knock(7000, address(number)), knock(8000, address(number)))
+    assert not sequences.knows(address(0))
+    assert sequences.knows(address(MOST_RECENT))
+    assert len(sequences._recent) == MOST_RECENT
 
 
 def test_one_source_is_remembered_within_bounds() -> None:
