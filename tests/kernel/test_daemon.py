@@ -104,7 +104,7 @@ def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab) -> None:
     knocks = [(source, port) for source in sources for port in (7000, 8000, 9000)]
     shuffled = random.Random(7).sample(sources * 3, len(knocks))
     waiting = {source: iter((7000, 8000, 9000)) for source in sources}
-    text = ssh("iptables-nft", timed=20).replace("seq_timeout = 5", "seq_timeout = 60")
+    text = ssh("iptables-nft", timed=40).replace("seq_timeout = 5", "seq_timeout = 60")
     daemon = hosts.start(text)
     with hosts.client.inside():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
