@@ -223,19 +223,19 @@ def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Co
         log_file=config.log_file or options.logfile,
         pid_file=config.pid_file or options.pidfile,
     )
-    return _absolute(config, folder) if options.daemon else config
+    return _absolute(config, folder, in_background=options.daemon)
 
 
-def _absolute(config: Config, folder: str) -> Config:
+def _absolute(config: Config, folder: str, *, in_background: bool) -> Config:
     def absolute(path: str | None) -> str | None:
         return None if path is None else os.path.join(folder, path)
 
-    return replace(
-        config,
-        log_file=absolute(config.log_file),
-        pid_file=absolute(config.pid_file),
-        doors=tuple(replace(d, one_time_file=absolute(d.one_time_file)) for d in config.doors),
-    )
+    # The worker opens these, whatever the loop has made the current folder for a moment.
+    doors = tuple(replace(d, one_time_file=absolute(d.one_time_file)) for d in config.doors)
+    if not in_background:
+        return replace(config, doors=doors)
+    log_file, pid_file = absolute(config.log_file), absolute(config.pid_file)
+    return replace(config, doors=doors, log_file=log_file, pid_file=pid_file)
 
 
 def _read_again(options: argparse.Namespace, folder: str) -> Config:

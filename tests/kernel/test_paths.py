@@ -124,5 +124,12 @@ def test_relative_paths_begin_where_the_daemon_is_started(
     hosts.knock(8000, 8001)
     until(lambda: log.read_text().count("once: OPEN SESAME") == 2, "the next one-time sequence")
     assert "stays shut" not in log.read_text()
+    (folder / "once").write_text("7000,7001\n8000,8001\n9000,9001\n")
+    os.kill(process, signal.SIGHUP)
+    until(lambda: log.read_text().count("re-opening log file") == 2, "the second reload")
+    (folder / "once").unlink()
+    hosts.knock(7000, 7001)
+    # In the foreground too: a thread opens it, and the folder belongs to the whole process.
+    until(lambda: f"the door stays shut: {folder}/once: " in log.read_text(), "it is missed there")
     os.kill(process, signal.SIGTERM)
     until(lambda: log.read_text().rstrip().endswith("shutting down"), "the end")

@@ -145,3 +145,17 @@ def test_what_belongs_to_another_can_be_changed_by_him(folder: Path) -> None:
     inner.mkdir(parents=True)
     os.chown(inner.parent, 65534, 65534)
     assert trust.others_can_change(inner)
+
+
+def test_until_the_environment_is_withdrawn_nothing_is_loaded_that_heeds_it() -> None:
+    script = (
+        "import sys\n"
+        "from pyknockd import cli\n"
+        "ours = {*sys.stdlib_module_names, 'pyknockd', '__main__'}\n"
+        "foreign = {name.partition('.')[0] for name in sys.modules} - ours\n"
+        # Python's own way to OpenSSL, which loads what OPENSSL_CONF names.
+        "print(*foreign, *{'_hashlib', '_ssl'} & set(sys.modules))\n"
+    )
+    words = [sys.executable, "-S", "-c", script]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
