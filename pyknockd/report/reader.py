@@ -66,6 +66,8 @@ class Report:
     def flush(self, now: float) -> None:
         """Say what can be said by now."""
         self.log.flush()
+        if self._names is not None:
+            self._names.work(now)
         if self._flood.left_out and now - self._flood.began >= 1:
             self._end_second(now)
         while self._lines:
@@ -86,6 +88,9 @@ class Report:
             deadlines.append(self._flood.began + 1)
         if self._lines:
             deadlines.append(max(self._lines[0].until, now))
+        searched = None if self._names is None else self._names.next_deadline()
+        if searched is not None:
+            deadlines.append(searched)
         if self.log.waits:
             deadlines.append(now + SYSLOG_RETRY_SECONDS)
         return min(deadlines, default=None)

@@ -40,10 +40,18 @@ class Names:
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
         self.asked: set[str] = set()
+        self.worked = 0.0
+        self.deadline: float | None = None
 
     def label(self, address: str, now: float) -> str | None:
         self.asked.add(address)
         return self.known.get(address)
+
+    def work(self, now: float) -> None:
+        self.worked = now
+
+    def next_deadline(self) -> float | None:
+        return self.deadline
 
 
 @pytest.fixture
@@ -212,6 +220,14 @@ def test_at_the_end_nothing_waits_and_the_order_stays(names: Names, said: Said) 
     report.take(Stopping(99.6))
     report.finish()
     assert said() == [STAGE_1, "shutting down", left_out(1)]
+
+
+def test_searches_are_looked_after_though_no_line_waits_for_them(names: Names) -> None:
+    report = Report(Log(), look_up=True)
+    names.deadline = 103.0
+    assert report.next_deadline(100.0) == 103.0
+    report.flush(103.0)
+    assert names.worked == 103.0
 
 
 # --- syslog that is away ------------------------------------------------------------------------
