@@ -269,7 +269,7 @@ class Daemon:
 
     def _heed_limits(self, config: Config) -> None:
         limits = config.extras.limits
-        self._report.most_first_lines = limits.log_lines
+        self._report.allow(limits.log_lines)
         self._doors.change_limits(limits)
         self._flood.rate, self._flood.most = limits.first_knocks, limits.attempts
         # What was put aside for longer is of no more use to any attempt.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.doors import KINDS, door, knock_as, ssh, syn
+from tests.support.doors import EVERY_LINE, KINDS, door, knock_as, ssh, syn
 from tests.support.lab import (
     CLIENT_4,
     CLIENT_6,
@@ -99,7 +99,8 @@ def test_udp_and_tcp_mix_in_one_sequence(hosts: Lab) -> None:
     daemon.wait_for("OPEN SESAME")
 
 
-def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab) -> None:
+def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text(EVERY_LINE)
     sources = [f"10.77.{1 + n // 100}.{1 + n % 100}" for n in range(200)]
     knocks = [(source, port) for source in sources for port in (7000, 8000, 9000)]
     shuffled = random.Random(7).sample(sources * 3, len(knocks))
@@ -295,7 +296,8 @@ def test_hup_takes_over_a_changed_file(hosts: Lab) -> None:
     assert daemon.text().count("Stage 1") == 1
 
 
-def test_no_knock_is_lost_while_the_file_is_read_again(hosts: Lab) -> None:
+def test_no_knock_is_lost_while_the_file_is_read_again(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text(EVERY_LINE)
     config = hosts.config(door("true"))
     daemon = hosts.start(config)
     for number in range(300):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pyknockd.model import Door, Protocol, Step
+from pyknockd.model import Change, ChangeKind, Door, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
+    CommandEnded,
+    CommandStarted,
     EndCause,
     FirstKnocksLeftOut,
     Opened,
@@ -62,7 +64,7 @@ def said(capfd: pytest.CaptureFixture[str]) -> Said:
 @pytest.fixture
 def report() -> Report:
     report = Report(Log(verbose=True))
-    report.most_first_lines = 3
+    report.allow(3)
     return report
 
 
@@ -142,6 +144,30 @@ def test_everything_else_is_told_in_the_midst_of_a_flood(report: Report, said: S
     ]
 
 
+def test_a_flood_of_each_kind_is_told_by_itself(report: Report, said: Said) -> None:
+    """An opening is told though its knocks are not."""
+    for stage in (1, 2, 3):
+        for _ in range(4):
+            report.take(StageReached(5.5, ME, SSH, stage))
+    report.take(Opened(5.6, YOU, SSH))
+    assert said() == [STAGE_1] * 3 + [f"{ME}: ssh: Stage 2"] * 3 + [f"{YOU}: ssh: OPEN SESAME"]
+    report.flush(6.5)
+    assert said() == [left_out(1), "a flood of further knocks: 5 lines about them left out"]
+
+
+def test_of_one_who_knows_a_sequence_only_so_many_openings_are_told(
+    report: Report, said: Said
+) -> None:
+    change = Change(1, ChangeKind.CLOSE, "ssh", ME, "true")
+    for _ in range(1000):
+        report.take(Opened(5.5, ME, SSH))
+        report.take(CommandStarted(5.5, change))  # two lines
+        report.take(CommandEnded(5.5, change, 1))
+    assert len(said()) == 200
+    report.flush(6.5)
+    assert said() == ["a flood of openings and commands: 3800 lines about them left out"]
+
+
 def test_first_knocks_that_were_put_aside_unread_are_counted_too(
     report: Report, said: Said
 ) -> None:
@@ -214,7 +240,7 @@ def test_only_so_many_lines_wait_for_names(
 
 def test_at_the_end_nothing_waits_and_the_order_stays(names: Names, said: Said) -> None:
     report = Report(Log(verbose=True), look_up=True)
-    report.most_first_lines = 1
+    report.allow(1)
     report.take(first(99.5))
     report.take(first(99.5))
     report.take(Stopping(99.6))
