@@ -10,7 +10,7 @@ from time import monotonic
 from pyknockd.model.events import Event, FirstKnocksLeftOut
 from pyknockd.report.budgets import Budgets, Kind, LeftOut, kind_of
 from pyknockd.report.hostnames import PATIENCE, Names
-from pyknockd.report.lines import Line, lines_of
+from pyknockd.report.lines import Line, Priority, lines_of
 from pyknockd.report.log import Log
 
 SYSLOG_RETRY_SECONDS = 1.0
@@ -101,7 +101,7 @@ class Report:
     def _say_left_out(self, found: Iterable[LeftOut]) -> None:
         for one in found:
             text = f"a flood of {one.kind.value}: {one.count} lines about them left out"
-            self._say(Line(text))
+            self._say(Line(text, priority=Priority.WARNING))
 
 
 def _labelled(line: Line, label: str) -> Line:

@@ -1,10 +1,27 @@
-"""The service manager is told how the daemon fares: sd_notify(3), without its library."""
+"""systemd: sd_notify(3), sd-daemon(3), without its library; and the journal behind standard error."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
+
+from pyknockd.system.trust import commands_environment
+
+
+def is_journal(descriptor: int) -> bool:
+    """Whether what is written there ends up in the journal: JOURNAL_STREAM, systemd.exec(5)."""
+    stream = commands_environment().get("JOURNAL_STREAM", "")
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return stream == f"{status.st_dev}:{status.st_ino}"
+
+
+def level(descriptor: int, priority: int) -> str:
+    """What stands before a line of syslog(3)'s ``priority``: sd-daemon(3), for the journal only."""
+    return f"<{priority}>" if is_journal(descriptor) else ""
 
 
 class Notify:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.system.systemd import Notify
+from pyknockd.system.systemd import Notify, is_journal, level
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -99,3 +99,20 @@ def test_without_a_manager_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     Notify().ready()
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
     Notify().ready()
+
+
+def test_what_leads_to_the_journal_is_told_by_its_device_and_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    status = os.fstat(writer)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    assert is_journal(writer)
+    assert level(writer, 3) == "<3>"
+    for other in (f"{status.st_dev}:{status.st_ino + 1}", "", "x"):
+        monkeypatch.setenv("JOURNAL_STREAM", other)
+        assert not is_journal(writer)
+        assert level(writer, 3) == ""
+    os.close(reader)
+    os.close(writer)
+    assert not is_journal(writer)
