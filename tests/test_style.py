@@ -24,8 +24,8 @@ SHELLS = {
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
     *("proof", "proof.onetime", "proof.proofs"),
     *("report", "report.hostnames", "report.log", "report.reader"),
-    *("system.background", "system.netns", "system.process", "system.python", "system.signals"),
-    *("system.systemd", "system.trust", "system.worker"),
+    *("system.background", "system.netns", "system.outputs", "system.process", "system.python"),
+    *("system.signals", "system.systemd", "system.trust", "system.worker"),
 }
 # inet_ntop and inet_pton turn addresses into text and back, and touch nothing.
 HARMLESS = {"socket": {"AF_INET", "AF_INET6", "inet_ntop", "inet_pton"}}

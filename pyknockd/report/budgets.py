@@ -12,6 +12,7 @@ from pyknockd.model.events import (
     ClosingFailed,
     CommandEnded,
     CommandHung,
+    CommandOutput,
     CommandStarted,
     Event,
     GivenUp,
@@ -31,6 +32,7 @@ class Kind(Enum):
     FIRST_KNOCKS = "first knocks"
     FURTHER_KNOCKS = "further knocks"
     OPENINGS = "openings and commands"
+    OUTPUT = "what commands print"
 
 
 _OF_OPENINGS = (
@@ -43,7 +45,13 @@ def kind_of(event: Event) -> Kind | None:
     """The kind of ``event``, or None: then no stranger brings it about, not often anyway."""
     if isinstance(event, (StageReached, AttemptEnded)):
         return Kind.FIRST_KNOCKS if event.stage == 1 else Kind.FURTHER_KNOCKS
+    if isinstance(event, CommandOutput):
+        return Kind.OUTPUT
     return Kind.OPENINGS if isinstance(event, _OF_OPENINGS) else None
+
+
+# Of these there are never less than by default.
+_ALWAYS = (Kind.OPENINGS, Kind.OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class _Second:
 
 
 class Budgets:
-    """``most`` lines of each kind a second; of openings never less than there are by default.
+    """``most`` lines of each kind a second; of some never less than there are by default.
 
     Time comes in as seconds of a clock that never goes back.
     """
@@ -76,7 +84,7 @@ class Budgets:
     def has_room(self, kind: Kind, now: float) -> bool:
         """Whether one more line may be said; if not, it is counted."""
         second = self._current(kind, now)
-        most = max(self.most, Limits().log_lines) if kind is Kind.OPENINGS else self.most
+        most = max(self.most, Limits().log_lines) if kind in _ALWAYS else self.most
         if second.said >= most:
             second.left_out += 1
             return False

@@ -18,6 +18,7 @@ from pyknockd.model.events import (
     ClosingFailed,
     CommandEnded,
     CommandHung,
+    CommandOutput,
     CommandStarted,
     ConfigRefused,
     ConfigTaken,
@@ -45,6 +46,7 @@ from pyknockd.model.events import (
     Stopping,
     Trouble,
 )
+from pyknockd.system.text import printable
 
 
 class Audience(Enum):
@@ -140,6 +142,11 @@ def _command_ended(event: CommandEnded) -> Iterator[Line]:
         yield _error(f"{door}: cannot run {event.problem}")
     if event.status:
         yield _error(f"{door}: command returned non-zero status code ({event.status})")
+
+
+def _command_output(event: CommandOutput) -> Iterator[Line]:
+    for line in event.lines:
+        yield Line(f"{event.door}: {printable(line)}", audience=Audience.ALARM)
 
 
 def _command_hung(event: CommandHung) -> Iterator[Line]:
@@ -261,6 +268,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     SequenceChanged: _sequence_changed,
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
+    CommandOutput: _command_output,
     CommandHung: _command_hung,
     GivenUp: _given_up,
     LockHeld: _lock_held,

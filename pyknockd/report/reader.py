@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from pyknockd.model.events import Event, FirstKnocksLeftOut
+from pyknockd.model.events import CommandOutput, Event, FirstKnocksLeftOut
 from pyknockd.report.budgets import Budgets, Kind, LeftOut, kind_of
 from pyknockd.report.hostnames import PATIENCE, Names
 from pyknockd.report.lines import Line, Priority, lines_of
@@ -49,6 +49,8 @@ class Report:
             self._budgets.leave_out(Kind.FIRST_KNOCKS, event.count, event.time)
             return
         kind = kind_of(event)
+        if isinstance(event, CommandOutput):
+            self._budgets.leave_out(Kind.OUTPUT, event.left_out, event.time)
         for line in lines_of(event):
             if kind is None or self._budgets.has_room(kind, event.time):
                 self._say(line)

@@ -17,6 +17,7 @@ Process = subprocess.Popen[bytes]
 NOT_EXECUTABLE = 126  # what a shell answers for a command that it may not run
 NOT_FOUND = 127  # and for one that is not there
 KILLED = 128  # and what it adds to the number of the signal that ended one
+QUIET = subprocess.DEVNULL  # as output: nobody hears it
 _MOST_ANSWER_BYTES = 4_096
 
 
@@ -45,9 +46,11 @@ class Programs:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, key: Hashable, words: Sequence[str], *, quiet: bool = False) -> None:
-        """Run the program ``words``; ``quiet``: nobody hears it. Raises CommandError."""
-        output = subprocess.DEVNULL if quiet else None
+    def start(self, key: Hashable, words: Sequence[str], output: int | None = None) -> None:
+        """Run the program ``words``. Raises CommandError.
+
+        ``output`` is where it prints, QUIET, or None: where this process does.
+        """
         try:
             self._running[key] = subprocess.Popen(
                 words,

@@ -8,6 +8,7 @@ from pyknockd.model import Change, ChangeKind, Door, Limits, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     CommandEnded,
+    CommandOutput,
     CommandStarted,
     EndCause,
     Event,
@@ -39,6 +40,7 @@ def budgets(most: int) -> Budgets:
         (Opened(0, ME, SSH), Kind.OPENINGS),
         (CommandStarted(0, CHANGE), Kind.OPENINGS),
         (CommandEnded(0, CHANGE, 1), Kind.OPENINGS),
+        (CommandOutput(0, "ssh", ("hello",)), Kind.OUTPUT),
         (PacketsDropped(0, 1), None),
         (Stopping(0), None),
     ],
@@ -69,9 +71,10 @@ def test_no_kind_takes_the_room_of_another() -> None:
 
 
 @pytest.mark.parametrize("most", [0, 1, 1000])
-def test_whatever_the_limit_openings_have_the_room_of_the_default(most: int) -> None:
+@pytest.mark.parametrize("kind", [Kind.OPENINGS, Kind.OUTPUT])
+def test_whatever_the_limit_some_have_the_room_of_the_default(kind: Kind, most: int) -> None:
     some = budgets(most)
-    room = [some.has_room(Kind.OPENINGS, 5.0) for _ in range(1001)]
+    room = [some.has_room(kind, 5.0) for _ in range(1001)]
     assert room.count(True) == max(most, Limits().log_lines)
 
 

@@ -102,6 +102,13 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         ],
     ),
     (
+        e.CommandOutput(0, "ssh", ("bad \x1b[31m", "192.0.2.9: ssh: no"), 7),
+        [
+            Line("ssh: bad \\x1b[31m", audience=ALARM),
+            Line("ssh: 192.0.2.9: ssh: no", audience=ALARM),
+        ],
+    ),
+    (
         e.CommandHung(0, OPENING, 60.0),
         [Line("ssh: still running after 60 seconds, no longer waited for: go 192.0.2.1")],
     ),

@@ -8,6 +8,7 @@ from pyknockd.model import Change, ChangeKind, Door, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     CommandEnded,
+    CommandOutput,
     CommandStarted,
     EndCause,
     FirstKnocksLeftOut,
@@ -166,6 +167,15 @@ def test_of_one_who_knows_a_sequence_only_so_many_openings_are_told(
     assert len(said()) == 200
     report.flush(6.5)
     assert said() == ["a flood of openings and commands: 3800 lines about them left out"]
+
+
+def test_what_a_command_printed_beyond_measure_is_counted(report: Report, said: Said) -> None:
+    report.take(CommandOutput(5.5, "ssh", ("one", "two"), left_out=500))
+    report.flush(6.5)
+    assert said() == [
+        *("ssh: one", "ssh: two"),
+        "a flood of what commands print: 500 lines about them left out",
+    ]
 
 
 def test_first_knocks_that_were_put_aside_unread_are_counted_too(

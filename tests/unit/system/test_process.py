@@ -12,6 +12,7 @@ from pyknockd.system.process import (
     KILLED,
     NOT_EXECUTABLE,
     NOT_FOUND,
+    QUIET,
     CommandError,
     Ended,
     Programs,
@@ -91,8 +92,8 @@ def test_programs_run_beside_each_other(tmp_path: Path) -> None:
     for name in "ab":
         os.mkfifo(tmp_path / name)
     programs = Programs()
-    programs.start(1, ["sh", "-c", f"echo > {tmp_path}/a; cat {tmp_path}/b"], quiet=True)
-    programs.start(2, ["sh", "-c", f"cat {tmp_path}/a; echo > {tmp_path}/b; exit 2"], quiet=True)
+    programs.start(1, ["sh", "-c", f"echo > {tmp_path}/a; cat {tmp_path}/b"], QUIET)
+    programs.start(2, ["sh", "-c", f"cat {tmp_path}/a; echo > {tmp_path}/b; exit 2"], QUIET)
     assert sorted((one.key, one.status) for one in finished(programs, 2)) == [(1, 0), (2, 2)]
 
 
@@ -112,15 +113,19 @@ def test_a_program_that_cannot_be_started_is_told_as_a_shell_tells_it(tmp_path: 
     assert len(programs) == 0
 
 
-def test_a_program_reads_nothing_and_is_heard_unless_it_is_to_be_quiet(
+def test_a_program_reads_nothing_and_prints_where_it_is_told_to(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     programs = Programs()
-    for number, quiet in enumerate((True, False)):
+    reader, writer = os.pipe()
+    for number, where in enumerate((QUIET, None, writer)):
         words = ["sh", "-c", f"cat; echo out{number}; echo error{number} >&2"]
-        programs.start(number, words, quiet=quiet)
-    finished(programs, 2)
+        programs.start(number, words, where)
+    finished(programs, 3)
     assert tuple(capfd.readouterr()) == ("out1\n", "error1\n")
+    assert os.read(reader, 100) == b"out2\nerror2\n"
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_program_holds_none_of_the_daemons_files_open(tmp_path: Path) -> None:
