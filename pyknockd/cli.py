@@ -36,7 +36,7 @@ from pyknockd.system.background import (
 )
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
-from pyknockd.system.systemd import level
+from pyknockd.system.systemd import is_fenced, level
 from pyknockd.system.trust import inside, withdraw_environment
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _serve(options: argparse.Namespace) -> int:
         world = World(
             _capture(options, config),
             signals,
-            Report(log, look_up=options.lookup),
+            Report(log, look_up=options.lookup, fenced=is_fenced()),
             journal,
             partial(_read_again, options, folder),
             options.config,

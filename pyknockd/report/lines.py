@@ -80,6 +80,11 @@ class Line:
     priority: Priority = Priority.NOTICE
 
 
+FENCED = Line(
+    '(commands run fenced in: knockd(1), "Where commands are fenced in")', "", Audience.ALARM
+)
+
+
 def _warning(text: str, source: str = "", audience: Audience = Audience.LOG) -> Line:
     return Line(text, source, audience, priority=Priority.WARNING)
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from pyknockd.model.events import CommandOutput, Event, FirstKnocksLeftOut
+from pyknockd.model.events import CommandEnded, CommandOutput, Event, FirstKnocksLeftOut
 from pyknockd.report.budgets import Budgets, Kind, LeftOut, kind_of
 from pyknockd.report.hostnames import PATIENCE, Names
-from pyknockd.report.lines import Line, Priority, lines_of
+from pyknockd.report.lines import FENCED, Line, Priority, lines_of
 from pyknockd.report.log import Log
+from pyknockd.system.process import NOT_FOUND
 
 SYSLOG_RETRY_SECONDS = 1.0
 _MOST_WAITING = 2_000  # lines that wait for a name
@@ -32,8 +33,10 @@ class Report:
     out.
     """
 
-    def __init__(self, log: Log, *, look_up: bool = False) -> None:
+    def __init__(self, log: Log, *, look_up: bool = False, fenced: bool = False) -> None:
+        """``fenced``: commands may fail because of the service's fence, which is said once."""
         self.log = log
+        self._is_fence_to_be_told = fenced
         self._budgets = Budgets()
         self._names = Names() if look_up else None
         self._lines: deque[_Waiting] = deque()
@@ -54,6 +57,9 @@ class Report:
         for line in lines_of(event):
             if kind is None or self._budgets.has_room(kind, event.time):
                 self._say(line)
+        if self._is_fence_to_be_told and _may_be_due_to_fence(event):
+            self._is_fence_to_be_told = False
+            self._say(FENCED)
 
     def flush(self, now: float) -> None:
         """Say what can be said by now."""
@@ -104,6 +110,14 @@ class Report:
         for one in found:
             text = f"a flood of {one.kind.value}: {one.count} lines about them left out"
             self._say(Line(text, priority=Priority.WARNING))
+
+
+def _may_be_due_to_fence(event: Event) -> bool:
+    """Whether a program has failed that the fence may keep from something: not iptables."""
+    if not isinstance(event, CommandEnded) or event.status in (0, NOT_FOUND) or event.problem:
+        return False
+    words = event.change.words or ("",)
+    return not words[0].rpartition("/")[2].startswith(("iptables", "ip6tables"))
 
 
 def _labelled(line: Line, label: str) -> Line:

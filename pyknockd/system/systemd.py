@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from pathlib import Path
 
 from pyknockd.system.trust import commands_environment
 
@@ -22,6 +23,17 @@ def is_journal(descriptor: int) -> bool:
 def level(descriptor: int, priority: int) -> str:
     """What stands before a line of syslog(3)'s ``priority``: sd-daemon(3), for the journal only."""
     return f"<{priority}>" if is_journal(descriptor) else ""
+
+
+def is_fenced(status: str = "/proc/self/status") -> bool:
+    """Whether this is a service whose system calls are filtered, as knockd.service has them."""
+    if "INVOCATION_ID" not in commands_environment():
+        return False
+    try:
+        lines = Path(status).read_text().splitlines()
+    except OSError:
+        return False
+    return "Seccomp:\t2" in lines  # SECCOMP_MODE_FILTER: proc_pid_status(5)
 
 
 class Notify:

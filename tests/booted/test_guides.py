@@ -258,6 +258,24 @@ def test_the_manuals_drop_ins_loosen_the_fence(newest: Machine, number: int) -> 
     until(newest.file("/root/done").exists, f"the script's end\n{newest.journal()}")
 
 
+def test_the_journal_has_each_complaint_once_and_errors_as_errors(newest: Machine) -> None:
+    newest.install_pyknockd()
+    configure(newest)
+    door = ONE_DOOR.format(start="echo out >&2; su nobody -s /bin/sh -c true", stop="true")
+    newest.write("/etc/knockd.conf", f"[options]\nUseSyslog\n{door}")
+    newest.output("systemctl start knockd")
+    knock(newest, 7000, 8000, 9000)
+    wait_for_line(newest, "non-zero", 1)
+    knock(newest, 7000, 8000, 9000)
+    wait_for_line(newest, "non-zero", 2)
+    errors = newest.output("journalctl -u knockd -p err -o cat").splitlines()
+    assert len(errors) == 2
+    assert all("command returned non-zero status code" in line for line in errors)
+    lines = newest.output("journalctl -u knockd -o cat").splitlines()
+    assert sum(line.endswith(": out") for line in lines) == 2
+    assert sum("(commands run fenced in: " in line for line in lines) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

@@ -199,6 +199,39 @@ def test_the_end_does_not_forget_what_was_left_out(
     assert said() == [STAGE_1] * 3 + [left_out(2)]
 
 
+# --- the fence ----------------------------------------------------------------------------------
+
+FENCE = '(commands run fenced in: knockd(1), "Where commands are fenced in")'
+MAIL = Change(1, ChangeKind.OPEN, "ssh", ME, "mail me; true")
+RULE = Change(1, ChangeKind.OPEN, "ssh", ME, "iptables -I", ("/sbin/iptables", "-I"))
+
+
+def test_behind_the_first_program_that_fails_stands_that_it_is_fenced_in(said: Said) -> None:
+    report = Report(Log(verbose=True), fenced=True)
+    for _ in range(2):
+        report.take(CommandEnded(1.0, MAIL, 0))
+        report.take(CommandEnded(1.0, MAIL, 1))
+    failed = "ssh: command returned non-zero status code (1)"
+    assert said() == [failed, FENCE, failed]
+
+
+@pytest.mark.parametrize(
+    ("fenced", "event"),
+    [
+        (False, CommandEnded(1.0, MAIL, 1)),
+        (True, CommandEnded(1.0, MAIL, 127)),
+        (True, CommandEnded(1.0, MAIL, 126, problem="it is no program")),
+        (True, CommandEnded(1.0, RULE, 2)),
+    ],
+)
+def test_what_the_fence_does_not_bar_is_not_laid_to_it(
+    said: Said, fenced: bool, event: CommandEnded
+) -> None:
+    report = Report(Log(verbose=True), fenced=fenced)
+    report.take(event)
+    assert FENCE not in said()
+
+
 # --- names --------------------------------------------------------------------------------------
 
 

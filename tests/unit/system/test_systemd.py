@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.system.systemd import Notify, is_journal, level
+from pyknockd.system.systemd import Notify, is_fenced, is_journal, level
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -116,3 +116,23 @@ def test_what_leads_to_the_journal_is_told_by_its_device_and_number(
     os.close(reader)
     os.close(writer)
     assert not is_journal(writer)
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "fenced"),
+    [
+        (True, "NoNewPrivs:\t0\nSeccomp:\t2\nSeccomp_filters:\t9\n", True),
+        (True, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t2\n", False),
+        (True, None, False),
+        (False, "Seccomp:\t2\n", False),
+    ],
+)
+def test_a_service_is_fenced_in_if_its_system_calls_are_filtered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: bool, status: str | None, fenced: bool
+) -> None:
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
+    if service:
+        monkeypatch.setenv("INVOCATION_ID", "0123456789abcdef")
+    if status is not None:
+        (tmp_path / "status").write_text(status)
+    assert is_fenced(str(tmp_path / "status")) is fenced
