@@ -260,10 +260,7 @@ def test_the_manuals_drop_ins_loosen_the_fence(newest: Machine, number: int) -> 
 
 def test_the_journal_has_each_complaint_once_and_errors_as_errors(newest: Machine) -> None:
     newest.install_pyknockd()
-    configure(newest)
-    door = ONE_DOOR.format(start="echo out >&2; su nobody -s /bin/sh -c true", stop="true")
-    newest.write("/etc/knockd.conf", f"[options]\nUseSyslog\n{door}")
-    newest.output("systemctl start knockd")
+    one_door(newest, "echo out >&2; su nobody -s /bin/sh -c true", "true")
     knock(newest, 7000, 8000, 9000)
     wait_for_line(newest, "non-zero", 1)
     knock(newest, 7000, 8000, 9000)

@@ -319,6 +319,34 @@ def test_the_service_manager_is_told_how_it_fares(hosts: Lab, tmp_path: Path) ->
         hear("STOPPING=1")
 
 
+def test_the_status_counts_doors_that_nothing_will_close(hosts: Lab, tmp_path: Path) -> None:
+    """As far as is known what a command does: a rule that stays counts, a script does not."""
+    rule = "INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"
+    config = hosts.config(
+        f"[script]\nsequence = 7000\ncommand = exit 0\n"
+        f"[rule]\nsequence = 7001\ncommand = iptables-nft -I {rule}\n"
+        f"[shut]\nsequence = 7002\ncommand = iptables-nft -D {rule}\n"
+        f"[timed]\nsequence = 7003\ncommand = exit 0\ncmd_timeout = 600\nstop_command = exit 0\n"
+    )
+    words = [sys.executable, "-m", "pyknockd", "-v", "-i", INTERFACE, "-c", str(config)]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE)
+
+        def hear(text: str) -> None:
+            while (heard := manager.recv(4096).decode()) != text:
+                assert not heard.startswith("STATUS="), f"waited for {text}, heard {heard}"
+
+        hosts.spawn(["env", f"NOTIFY_SOCKET={tmp_path}/notify", *words])
+        hear("STATUS=0 doors open")
+        hosts.knock(7000, 7001)
+        hear("STATUS=1 door open")
+        hosts.knock(7003)
+        hear("STATUS=2 doors open")
+        hosts.knock(7002)
+        hear("STATUS=1 door open")
+
+
 def test_a_flood_of_first_knocks_keeps_no_honest_client_out(hosts: Lab, tmp_path: Path) -> None:
     text = "[d]\nsequence = 7000,8000,9000\ntcpflags = syn\ncommand = true\n"
     (tmp_path / "pyknockd.yaml").write_text("limits:\n  log_lines: 50\n  attempts: 5000\n")
