@@ -199,14 +199,15 @@ def _closed(event: Closed) -> Iterator[Line]:
 
 
 def _interface(event: InterfaceChanged) -> Iterator[Line]:
+    name = printable(event.name)
     if event.state is InterfaceState.COME:
         if not event.first:
-            yield Line(f"listening on {event.name} now")
+            yield Line(f"listening on {name} now")
     elif event.state is InterfaceState.GONE:
-        yield Line(f"no longer listening on {event.name}")
+        yield Line(f"no longer listening on {name}")
     elif event.state is InterfaceState.MISSING:
         there = ", ".join(event.there)
-        text = f"there is no interface {event.name} (there are: {there}): waiting for it"
+        text = f"there is no interface {name} (there are: {there}): waiting for it"
         yield _warning(text, audience=Audience.ALARM if event.first else Audience.LOG)
     else:
         yield _warning(event.text)

@@ -7,6 +7,7 @@ import socket
 import time
 from pathlib import Path
 
+from pyknockd.system.text import printable
 from pyknockd.system.trust import commands_environment
 
 
@@ -65,7 +66,7 @@ class Notify:
         """One line for `systemctl status`; only a change is sent."""
         if text != self._status:
             self._status = text
-            self._send(f"STATUS={text}")
+            self._send(f"STATUS={printable(text)}")
 
     def feed_watchdog(self, now: float) -> None:
         """To be called from the loop, and nowhere else: it is the loop that is watched."""

@@ -47,6 +47,11 @@ def test_each_turn_of_its_life_is_told(manager: socket.socket) -> None:
     assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", reloading)
 
 
+def test_a_status_is_one_line_whatever_it_holds(manager: socket.socket) -> None:
+    Notify().status("DEAF: waiting for \udcff\nREADY=1")
+    assert heard(manager) == ["STATUS=DEAF: waiting for \\xff\\nREADY=1"]
+
+
 def test_only_a_change_of_the_status_is_told(manager: socket.socket) -> None:
     notify = Notify()
     for text in ("0 doors open", "0 doors open", "1 door open", "0 doors open"):
