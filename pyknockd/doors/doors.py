@@ -36,7 +36,7 @@ class Doors:
         self._journal = journal
         self._limits = limits
         self._firewall = Firewall()
-        self._runner = Runner(self._firewall, limits.hung_seconds)
+        self._runner = Runner(self._firewall, limits)
         self._openings = Openings(limits.commands, journal.save)
 
     def prepare(self, doors: Iterable[Door], now: float) -> list[Event]:
@@ -48,7 +48,7 @@ class Doors:
         """Heed other limits from now on."""
         self._limits = limits
         self._openings.allow(limits.commands)
-        self._runner.hung_seconds = limits.hung_seconds
+        self._runner.limits = limits
 
     def recover(self, now: float) -> list[Event]:
         """Take over what was left open, each to be closed when its time comes."""

@@ -37,7 +37,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from pyknockd.doors.opening import Opening, Plan, State
-from pyknockd.doors.schedule import Schedule
+from pyknockd.doors.schedule import LONG_SECONDS, Schedule
 from pyknockd.model import Change, ChangeKind
 from pyknockd.model.events import (
     AlreadyThere,
@@ -46,6 +46,7 @@ from pyknockd.model.events import (
     ClosingFailed,
     CommandEnded,
     CommandHung,
+    CommandWaits,
     Event,
     GivenUp,
     LooksFirst,
@@ -112,7 +113,7 @@ class Openings:
         if not self._serves(plan):
             opening = Opening(plan)
             self._add(opening)
-            self._schedule.queue(plan.opening, opening.keys)
+            self._schedule.queue(plan.opening, opening.keys, now)
             self._waiting[_alike(plan.opening)] = opening.number
 
     def recover(self, plan: Plan, until: float | None, now: float) -> list[Event]:
@@ -131,7 +132,10 @@ class Openings:
         for number in self._schedule.come_up(now, AT_A_TIME):
             opening = self._all.get(number)
             if opening is not None and opening.until is not None and opening.until <= now:
-                self._time_is_over(opening)
+                self._time_is_over(opening, now)
+        for waiting in self._schedule.waiting_for_long(now):
+            behind = self._schedule.blocked_by(waiting)
+            events.append(CommandWaits(now, waiting, LONG_SECONDS, behind))
         changes: list[Change] = []
         while len(changes) < AT_A_TIME and (change := self._schedule.next()):
             if self._is_to_be_done(change, now, events):
@@ -214,7 +218,7 @@ class Openings:
         if opening.state is State.LINGERING:
             if _made_nothing(opening.plan, event):
                 return self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
-            self._queue_closing(self._change(opening, opening_runs=False))
+            self._queue_closing(self._change(opening, opening_runs=False), now)
             return []
         state = State.OPEN if opening.state is State.OPENING_HUNG else opening.state
         self._change(opening, state=state, opening_runs=False, status=event.status)
@@ -293,7 +297,7 @@ class Openings:
 
     # --- closing ---------------------------------------------------------------------------------
 
-    def _time_is_over(self, opening: Opening) -> None:
+    def _time_is_over(self, opening: Opening, now: float) -> None:
         if opening.state not in (State.OPEN, State.OPENING_HUNG, State.RETRYING):
             return
         rule = opening.plan.makes
@@ -301,13 +305,13 @@ class Openings:
             # There is nothing to be closed yet, and what another makes meanwhile is not to be.
             self._change(opening, state=State.LINGERING)
         else:
-            self._queue_closing(opening)
+            self._queue_closing(opening, now)
 
-    def _queue_closing(self, opening: Opening) -> None:
+    def _queue_closing(self, opening: Opening, now: float) -> None:
         closing = opening.plan.closing
         if closing is not None:
             self._change(opening, state=State.CLOSE_WAITING)
-            self._schedule.queue(closing, opening.keys)
+            self._schedule.queue(closing, opening.keys, now)
 
     def _is_to_be_done(self, change: Change, now: float, events: list[Event]) -> bool:
         """Note that ``change`` begins, unless there is no need for it any more."""
@@ -356,7 +360,7 @@ class Openings:
             if not event.status:
                 events = self._taken_away(rule, ClosedCause.GONE, now, but=opening)
         if opening.undo or (rule is not None and self._copies[rule] > 0):
-            self._queue_closing(self._change(opening, undo=False))
+            self._queue_closing(self._change(opening, undo=False), now)
             return events
         if opening.opening_runs:
             self._change(opening, state=State.LINGERING, status=event.status)

@@ -18,7 +18,9 @@ from pyknockd.model.events import (
     ClosingFailed,
     CommandEnded,
     CommandHung,
+    CommandKilled,
     CommandStarted,
+    CommandWaits,
     ConfigRefused,
     ConfigTaken,
     EndCause,
@@ -129,6 +131,22 @@ def _command_ended(event: CommandEnded) -> Iterator[Line]:
 def _command_hung(event: CommandHung) -> Iterator[Line]:
     text = f"still running after {event.seconds:g} seconds, no longer waited for"
     yield Line(f"{event.change.door}: {text}: {event.change.command}")
+
+
+def _command_waits(event: CommandWaits) -> Iterator[Line]:
+    change, behind = event.change, event.behind
+    if behind is None:
+        text = "as many commands run already as may at once (limits: commands)"
+    elif behind.door == change.door and behind.source == change.source:
+        text = f"its command before has not ended: {behind.command}"
+    else:
+        text = f"a command of {behind.door} for {behind.source} has not ended: {behind.command}"
+    yield Line(f"{change.door}: waits for {event.seconds:g} s now: {text}", change.source)
+
+
+def _command_killed(event: CommandKilled) -> Iterator[Line]:
+    text = "killed, since too many commands do not end (limits: commands)"
+    yield Line(f"{event.change.door}: {text}: {event.change.command}", audience=Audience.ALARM)
 
 
 def _given_up(event: GivenUp) -> Iterator[Line]:
@@ -244,7 +262,9 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     SequenceChanged: _sequence_changed,
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
+    CommandWaits: _command_waits,
     CommandHung: _command_hung,
+    CommandKilled: _command_killed,
     GivenUp: _given_up,
     LockHeld: _lock_held,
     RuleGone: _rule_gone,

@@ -227,6 +227,35 @@ def test_a_command_that_hangs_is_told_and_gives_up_its_turn(hosts: Lab, tmp_path
     subprocess.run(["pkill", "-f", "^sleep 987$"], check=True)
 
 
+def test_no_more_commands_hang_than_may_run_at_once(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text("limits:\n  hung_seconds: 1\n  commands: 3\n")
+    script = tmp_path / "hangs"
+    script.write_text(f"#!/bin/sh\nsleep 985 & echo $! >>{tmp_path}/pids\nwait\n")
+    script.chmod(0o755)
+    daemon = hosts.start(door(f"{script} %IP%"))
+    for number in range(9):
+        knock_as(hosts, f"10.77.3.{number + 1}", 7000)
+    daemon.wait_for("no longer waited for", times=9)
+    daemon.wait_for("d: killed, since too many commands do not end", times=6)
+    daemon.wait_for("waits for 1 s now: as many commands run already as may at once")
+
+    def alive() -> list[int]:
+        pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
+        return [pid for pid in pids if is_alive(pid)]
+
+    # What a killed script has started ends with it.
+    until(lambda: len(alive()) == 3, "three are left")
+    for pid in alive():
+        os.kill(pid, signal.SIGKILL)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
 def full_disk(hosts: Lab, folder: Path) -> Callable[[str], list[str]]:
     """Words that run a shell command with ``folder`` a file system of one page."""
     folder.mkdir(exist_ok=True)
