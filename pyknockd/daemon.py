@@ -98,7 +98,7 @@ class Daemon:
         self._capture = world.capture(self._flood)
         self._capture.listen(self._proofs.listens())
         self._selector = selectors.DefaultSelector()
-        for source in (self._capture, world.signals, self._worker):
+        for source in (self._capture, world.signals, self._worker, world.journal):
             self._selector.register(source, selectors.EVENT_READ)
         self._only_signals = selectors.DefaultSelector()
         self._only_signals.register(world.signals, selectors.EVENT_READ)

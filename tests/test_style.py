@@ -19,7 +19,7 @@ SHELLS = {
     *("__main__", "cli", "client", "daemon", "demo"),
     *("capture", "capture.capture", "capture.interfaces", "capture.rtnetlink", "capture.sniffer"),
     *("config", "config.advice", "config.files"),
-    *("doors", "doors.doors", "doors.journal", "doors.runner"),
+    *("doors", "doors.doors", "doors.journal", "doors.runner", "doors.store"),
     *("firewall", "firewall.firewall", "firewall.program", "firewall.services"),
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
     *("proof", "proof.onetime", "proof.proofs"),
@@ -39,7 +39,7 @@ ONLY_IN = {
     "scapy": {"capture.sniffer"},
     "iptc": {"firewall.legacy.tables"},
     "nftables": {"firewall.nft.tables"},
-    "sqlite3": {"doors.journal"},
+    "sqlite3": {"doors.store"},
     "yaml": {"config.settings"},
     "subprocess": {"system.process"},
 }
