@@ -23,7 +23,7 @@ SHELLS = {
     *("firewall", "firewall.firewall", "firewall.program", "firewall.services"),
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
     *("proof", "proof.onetime", "proof.proofs"),
-    *("report", "report.hostnames", "report.log", "report.reader"),
+    *("report", "report.hostnames", "report.log", "report.log_file", "report.reader"),
     *("system.background", "system.netns", "system.process", "system.python", "system.signals"),
     *("system.systemd", "system.trust", "system.worker"),
 }

@@ -18,7 +18,6 @@ from pyknockd.report.hostnames import PATIENCE, Names
 from pyknockd.report.lines import Line, lines_of
 from pyknockd.report.log import Log
 
-SYSLOG_RETRY_SECONDS = 1.0
 _MOST_WAITING = 2_000  # lines that wait for a name
 
 
@@ -65,7 +64,7 @@ class Report:
 
     def flush(self, now: float) -> None:
         """Say what can be said by now."""
-        self.log.flush()
+        self.log.flush(now)
         if self._flood.left_out and now - self._flood.began >= 1:
             self._end_second(now)
         while self._lines:
@@ -86,8 +85,9 @@ class Report:
             deadlines.append(self._flood.began + 1)
         if self._lines:
             deadlines.append(max(self._lines[0].until, now))
-        if self.log.waits:
-            deadlines.append(now + SYSLOG_RETRY_SECONDS)
+        log = self.log.next_deadline(now)
+        if log is not None:
+            deadlines.append(log)
         return min(deadlines, default=None)
 
     def finish(self) -> None:
@@ -97,6 +97,7 @@ class Report:
             self._end_second(now)
         self._names = None
         self.flush(now)
+        self.log.settle()
 
     def _say(self, line: Line) -> None:
         """At once, or behind the lines that wait for a name, with its own look-up begun."""
