@@ -98,7 +98,8 @@ class Daemon:
         self._capture = world.capture(self._flood)
         self._capture.listen(self._proofs.listens())
         self._selector = selectors.DefaultSelector()
-        for source in (self._capture, world.signals, self._worker, self._doors):
+        sources = (world.signals, self._worker, self._doors, world.journal, world.report.log)
+        for source in (self._capture, *sources):
             self._selector.register(source, selectors.EVENT_READ)
         self._only_signals = selectors.DefaultSelector()
         self._only_signals.register(world.signals, selectors.EVENT_READ)
@@ -116,6 +117,8 @@ class Daemon:
         self._tell([Started(now, self._capture.names)])
         self._tell(self._doors.recover(now))
         self._hand_out()
+        self._report.flush(now)
+        self._report.log.settle()
 
     def run(self) -> None:
         """The loop. Returns after SIGTERM or SIGINT."""

@@ -1,6 +1,7 @@
 """Event → change, and its end: the life of each opening."""
 
 from pyknockd.doors.doors import Doors
-from pyknockd.doors.journal import Journal, Left
+from pyknockd.doors.journal import Journal
+from pyknockd.doors.store import Left
 
 __all__ = ["Doors", "Journal", "Left"]

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pyknockd.doors.journal import Journal, Left
+from pyknockd.doors.journal import Journal
 from pyknockd.doors.lifetime import Openings
 from pyknockd.doors.opening import Plan
 from pyknockd.doors.runner import Runner
+from pyknockd.doors.store import Left
 from pyknockd.firewall import Effect, Firewall, deletes_by_number, is_iptables
 from pyknockd.model import Change, ChangeKind, Door, Limits, expand, templates
 from pyknockd.model.events import (
@@ -36,7 +37,7 @@ class Doors:
         self._journal = journal
         self._limits = limits
         self._firewall = Firewall()
-        self._runner = Runner(self._firewall, limits.hung_seconds)
+        self._runner = Runner(self._firewall, limits)
         self._openings = Openings(limits.commands, journal.save)
 
     def fileno(self) -> int:
@@ -52,7 +53,7 @@ class Doors:
         """Heed other limits from now on."""
         self._limits = limits
         self._openings.allow(limits.commands)
-        self._runner.hung_seconds = limits.hung_seconds
+        self._runner.limits = limits
 
     def recover(self, now: float) -> list[Event]:
         """Take over what was left open, each to be closed when its time comes."""
@@ -95,6 +96,9 @@ class Doors:
 
     def work(self, now: float) -> Iterator[Event]:
         """Take note of what has ended, and begin what is due. Each event before what it is of."""
+        self._journal.work(now)
+        yield from self._journal.events()
+        yield from self.recover(now)  # a journal that could not be had before
         for event in self._runner.work(now):
             yield event
             yield from self._openings.take(event, now)
@@ -106,11 +110,14 @@ class Doors:
                 yield from self._openings.take(event, now)
         if changes:
             self._journal.trim(self._limits.history_rows, self._limits.history_days)
-        yield from self._journal.events()
 
     def next_deadline(self, now: float) -> float | None:
         """When ``work`` is to be called at the latest, or None. An ended program calls for it too."""
-        deadlines = (self._openings.next_deadline(), self._runner.next_deadline(now))
+        deadlines = (
+            self._openings.next_deadline(),
+            self._runner.next_deadline(now),
+            self._journal.next_deadline(),
+        )
         return min((one for one in deadlines if one is not None), default=None)
 
     def close_all(self, now: float) -> Iterator[Event]:

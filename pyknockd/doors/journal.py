@@ -1,47 +1,44 @@
-"""Which doors stand open, kept across restarts and crashes, and who opened what: SQLite.
+"""Which doors stand open, kept across restarts and crashes, and who opened what.
 
-An opening is written down before its command runs, so that there is no rule without a record. Nothing
-waits for the disk: a killed process loses nothing that was written, and a power loss takes the rules
-as well. Trouble with the disk is told once and keeps no door from opening or closing.
+An opening is written down before its command runs, so that there is no rule without a record: a
+killed process loses nothing that was written, and a power loss takes the rules as well. The file is
+written beside the loop, which waits for it for a moment only; a disk that hangs, and every other
+trouble with it, is told once and keeps no door from opening or closing.
 
-The states in it are those of ``opening.State``. Columns may be added and never change their meaning,
-so that an older version goes on with what a newer one has written.
+A file that another daemon has, which may be about to end, is tried again. The states in it are those
+of ``opening.State``. Columns may be added and never change their meaning, so that an older version
+goes on with what a newer one has written.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import time
-from dataclasses import dataclass
-from errno import EPERM
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pyknockd.doors.opening import Opening, State
+from pyknockd.doors.store import (
+    Contents,
+    Left,
+    Statement,
+    Store,
+    StoreError,
+    blob,
+    boot_id,
+    since_boot,
+)
 from pyknockd.model.events import Side, Trouble
-from pyknockd.system.trust import others_can_change
+from pyknockd.system.worker import Worker
 
-_SCHEMA_VERSION = 1
+OPEN_SECONDS = 3.0  # that a start waits for the file
+WRITE_SECONDS = 0.05  # that an opening waits until it is written down
+CLOSE_SECONDS = 5.0  # that a stop waits until everything is
+FIRST_RETRY_SECONDS = 1.0
+LAST_RETRY_SECONDS = 60.0
+MOST_WAITING = 10_000  # statements
 _TRIM_EVERY = 100  # openings
-_SCHEMA = """
-CREATE TABLE openings (
-    id INTEGER PRIMARY KEY,
-    door BLOB NOT NULL,
-    source TEXT NOT NULL,
-    opening BLOB NOT NULL,
-    closing BLOB,
-    open_for REAL NOT NULL,
-    state TEXT NOT NULL,
-    boot TEXT NOT NULL,
-    opened REAL NOT NULL,
-    opened_since_boot REAL NOT NULL,
-    open_status INTEGER,
-    closed REAL,
-    close_status INTEGER
-);
-CREATE INDEX standing ON openings (state) WHERE state != 'closed';
-"""
-_ADDED = ("cause TEXT",)
 _STANDING = frozenset((State.OPENING_HUNG, State.OPEN))
 # ?1 and ?2 are now, by the wall clock and since the boot; ?5 is when it is to be closed, since the boot.
 _STANDS = """
@@ -51,116 +48,112 @@ UPDATE openings SET state = ?3, open_status = ?4,
     open_for = coalesce(?5 - CASE state WHEN 'opening' THEN ?2 ELSE opened_since_boot END, open_for)
 WHERE id = ?6
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """An opening that was left open: its commands, their address filled in.
-
-    ``closing`` is None for one that does not close by itself; otherwise it is to be closed
-    ``seconds_left`` from now. ``rebooted``: it was opened before the host was booted.
-    """
-
-    number: int
-    door: str
-    source: str
-    opening: str
-    closing: str | None
-    open_for: float
-    seconds_left: float
-    rebooted: bool
+_INSERT = (
+    "INSERT INTO openings (id, door, source, opening, closing, open_for, state, boot,"
+    " opened, opened_since_boot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET state = excluded.state"  # it has looked meanwhile
+)
+_CLOSE = "UPDATE openings SET state = ?, closed = ?, close_status = ?, cause = ? WHERE id = ?"
+_CHANGE = "UPDATE openings SET state = ? WHERE id = ?"
+_TRIM = (
+    "DELETE FROM openings WHERE state = 'closed' AND (opened < ? OR id <="
+    " (SELECT id FROM openings ORDER BY id DESC LIMIT 1 OFFSET ?))"
+)
 
 
 class Journal:
     """One file. Its methods never raise: what goes wrong is told once, until all is well again."""
 
     def __init__(self, path: Path | None) -> None:
-        """``path`` None keeps everything in memory, for as long as the process lives."""
+        """``path`` None: nothing is remembered."""
         self._events: list[Trouble] = []
-        self._troubled = False
+        self._worker = Worker(MOST_WAITING)
+        self._store = None if path is None else Store(path)
+        self._is_open = False
+        self._waiting: deque[Statement] = deque()  # until the file is open
+        self._left: tuple[Left, ...] = ()
+        self._is_slow = False
+        self._lost = 0  # statements, for which there was no room
+        self._retry_at: float | None = None
+        self._delay = FIRST_RETRY_SECONDS
         self._since_trim = 0
-        self._boot = _boot_id()
-        self._path = path
-        self._database = self._open()
-        rows = self._do("SELECT max(id) FROM openings")
-        self._last = next((row[0] or 0 for row in rows), 0) if rows is not None else 0
+        self._boot = boot_id()
+        # Until the file is open: later than any number in it.
+        self._last = 0 if path is None else int(time.time() * 1000)
+        if self._store is not None:
+            self._worker.submit(partial(_open, self._store, self._opened, self._not_opened))
+            self._worker.settle(OPEN_SECONDS)
+            self._take_note()
 
     @property
     def is_kept(self) -> bool:
         """Whether what is written down outlives this process."""
-        return self._path is not None
+        return self._is_open
 
     def number(self) -> int:
         """The number of the next opening."""
         self._last += 1
-        return int(self._last)
+        return self._last
 
     def save(self, opening: Opening) -> None:
         """Write down how ``opening`` is now. What only waits for its turn has changed nothing yet."""
-        if opening.state is State.WAITING:
+        state, number = opening.state, opening.number
+        if state is State.WAITING:
             return
-        state = opening.state
         if state is State.OPENING:
-            self._insert(opening)
+            self._do(_INSERT, *self._row(opening))
+            self._wait()
         elif state is State.CLOSED:
-            self._do(
-                "UPDATE openings SET state = ?, closed = ?, close_status = ?, cause = ? WHERE id = ?",
-                *(state.value, time.time(), opening.status),
-                *(opening.cause.value if opening.cause else None, opening.number),
-            )
+            cause = opening.cause.value if opening.cause else None
+            self._do(_CLOSE, state.value, time.time(), opening.status, cause, number)
         elif state in _STANDING:
             # Its time runs from when it first stood open.
             ends = (
-                None if opening.until is None else opening.until - time.monotonic() + _since_boot()
+                None if opening.until is None else opening.until - time.monotonic() + since_boot()
             )
-            self._do(
-                _STANDS,
-                time.time(),
-                _since_boot(),
-                state.value,
-                opening.status,
-                ends,
-                opening.number,
-            )
+            now = (time.time(), since_boot())
+            self._do(_STANDS, *now, state.value, opening.status, ends, number)
         else:
-            self._do("UPDATE openings SET state = ? WHERE id = ?", state.value, opening.number)
+            self._do(_CHANGE, state.value, number)
 
-    def _insert(self, opening: Opening) -> None:
-        plan, change = opening.plan, opening.plan.opening
-        closing = plan.closing.command if plan.closing else None
-        self._do(
-            "INSERT INTO openings (id, door, source, opening, closing, open_for, state, boot,"
-            " opened, opened_since_boot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET state = excluded.state",  # it has looked meanwhile
-            *(opening.number, _blob(change.door), change.source, _blob(change.command)),
-            *(_blob(closing), plan.open_for, opening.state.value, self._boot),
-            *(time.time(), _since_boot()),
-        )
+    def left(self) -> tuple[Left, ...]:
+        """Every opening that had begun to do something and was not closed, once the file is open.
 
-    def left(self) -> list[Left]:
-        """Every opening that had begun to do something and was not closed."""
-        rows = self._do(
-            "SELECT id, door, source, opening, closing, open_for, boot, opened, opened_since_boot"
-            " FROM openings WHERE state NOT IN ('closed', 'looking', 'given-up') ORDER BY id"
-        )
-        return [self._left(row) for row in rows] if rows is not None else []
+        Each is given out once.
+        """
+        left, self._left = self._left, ()
+        return left
 
     def forget(self, left: Left) -> None:
         """It is over, though nothing was done."""
-        closed = State.CLOSED.value
-        self._do("UPDATE openings SET state = ? WHERE id = ?", closed, left.number)
+        self._do(_CHANGE, State.CLOSED.value, left.number)
 
     def trim(self, rows: int, days: int) -> None:
         """Forget what is older than ``days`` and all but the last ``rows``; now and then."""
         self._since_trim += 1
-        if self._since_trim < _TRIM_EVERY:
-            return
-        self._since_trim = 0
-        self._do(
-            "DELETE FROM openings WHERE state = 'closed' AND (opened < ? OR id <="
-            " (SELECT max(id) FROM openings) - ?)",
-            *(time.time() - days * 86_400, rows),
-        )
+        if self._since_trim >= _TRIM_EVERY:
+            self._since_trim = 0
+            self._do(_TRIM, time.time() - days * 86_400, rows)
+
+    def work(self, now: float) -> None:
+        """Take note of what has been done, and try again what is to be tried again."""
+        self._take_note()
+        if self._is_slow and self._worker.settle(0.0):
+            self._is_slow = False
+            lost, self._lost = self._lost, 0
+            said = f", {lost} changes of doors were not written down" if lost else ""
+            self._tell(f"the journal's disk answers again{said}", over=True)
+        if self._retry_at is not None and now >= self._retry_at and self._store is not None:
+            self._retry_at = None
+            self._worker.submit(partial(_open, self._store, self._opened, self._not_opened))
+
+    def fileno(self) -> int:
+        """Readable when ``work`` has something to take note of."""
+        return self._worker.fileno()
+
+    def next_deadline(self) -> float | None:
+        """When ``work`` is to be called at the latest, or None."""
+        return self._retry_at
 
     def events(self) -> list[Trouble]:
         """What there is to tell since the last call."""
@@ -168,118 +161,100 @@ class Journal:
         return events
 
     def close(self) -> None:
-        self._database.close()
+        """Everything is in the file, if its disk answers in time."""
+        if self._store is not None:
+            self._worker.submit(partial(_close, self._store))
+            self._worker.settle(CLOSE_SECONDS)
 
-    def _left(self, row: tuple[object, ...]) -> Left:
-        number, door, source, opening, closing, open_for, boot, opened, since_boot = row
-        rebooted = boot != self._boot
-        passed = time.time() - _number(opened) if rebooted else _since_boot() - _number(since_boot)
-        left = min(max(_number(open_for) - passed, 0.0), _number(open_for))
-        return Left(
-            int(_number(number)),
-            _text(door) or "",
-            str(source),
-            _text(opening) or "",
-            _text(closing),
-            _number(open_for),
-            left,
-            rebooted,
-        )
+    def _row(self, opening: Opening) -> tuple[object, ...]:
+        plan, change = opening.plan, opening.plan.opening
+        closing = plan.closing.command if plan.closing else None
+        who = (opening.number, blob(change.door), change.source)
+        what = (blob(change.command), blob(closing), plan.open_for)
+        return (*who, *what, opening.state.value, self._boot, time.time(), since_boot())
+
+    def _do(self, text: str, *values: object) -> None:
+        statement = Statement(text, values)
+        if self._is_open:
+            self._submit(statement)
+        elif self._store is not None:
+            # The oldest is the first that no longer matters.
+            self._waiting.append(statement)
+            if len(self._waiting) > MOST_WAITING:
+                self._waiting.popleft()
+
+    def _submit(self, statement: Statement) -> None:
+        assert self._store is not None
+        if not self._worker.submit(partial(_do, self._store, statement, self._turned)):
+            self._lost += 1
+
+    def _wait(self) -> None:
+        """Until everything is written down, or for a moment."""
+        if self._is_open and not self._is_slow and not self._worker.settle(WRITE_SECONDS):
+            self._is_slow = True
+            self._tell("the journal's disk does not answer, doors do not wait for it")
+
+    def _take_note(self) -> None:
+        for tell in self._worker.done():
+            tell()
+
+    def _opened(self, contents: Contents) -> None:
+        if self._waiting or self._delay > FIRST_RETRY_SECONDS:
+            self._tell("the journal is there now", over=True)
+        if contents.remark:
+            self._tell(contents.remark)
+        self._is_open = True
+        self._left = contents.left
+        self._last = max(self._last, contents.last) if self._waiting else contents.last
+        while self._waiting:
+            self._submit(self._waiting.popleft())
+
+    def _not_opened(self, error: StoreError) -> None:
+        if not error.passing:
+            self._tell(f"no journal, open doors are not remembered: {error}")
+            self._store = None
+            self._waiting.clear()
+            return
+        if self._delay == FIRST_RETRY_SECONDS:
+            self._tell(
+                f"no journal until another daemon lets go of it, doors go on without it: {error}"
+            )
+        self._retry_at = time.monotonic() + self._delay
+        self._delay = min(2 * self._delay, LAST_RETRY_SECONDS)
+
+    def _turned(self, problem: str) -> None:
+        """It could be written and cannot any more, or the other way round."""
+        if problem:
+            self._tell(f"the journal cannot be written, doors go on without it: {problem}")
+        else:
+            self._tell("the journal can be written again", over=True)
 
     def _tell(self, text: str, *, over: bool = False) -> None:
         self._events.append(Trouble(time.monotonic(), Side.JOURNAL, text, over))
 
-    def _do(self, statement: str, *values: object) -> sqlite3.Cursor | None:
-        try:
-            done = self._database.execute(statement, values)
-        except sqlite3.Error as error:
-            if not self._troubled:
-                self._troubled = True
-                self._tell(f"the journal cannot be written, doors go on without it: {error}")
-            return None
-        if self._troubled:
-            self._troubled = False
-            self._tell("the journal can be written again", over=True)
-        return done
 
-    def _open(self) -> sqlite3.Connection:
-        if self._path is None:
-            return _database(":memory:")
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder = self._path.parent.resolve()
-            if others_can_change(folder):
-                # Whoever writes here says which commands root runs.
-                raise PermissionError(EPERM, "others can change what is in it", str(folder))
-            self._path = folder / self._path.name
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-            return _database(str(self._path))
-        except sqlite3.OperationalError as error:
-            self._tell(f"no journal, open doors are not remembered: {self._path}: {error}")
-        except sqlite3.DatabaseError as error:
-            return self._begin_anew(self._path, error)
-        except OSError as error:
-            self._tell(f"no journal, open doors are not remembered: {error}")
-        self._path = None
-        return _database(":memory:")
-
-    def _begin_anew(self, path: Path, error: sqlite3.DatabaseError) -> sqlite3.Connection:
-        aside = path.with_suffix(f".damaged-{int(time.time())}")
-        try:
-            path.rename(aside)
-        except OSError as failure:
-            self._tell(
-                f"the journal is damaged ({error}) and cannot be put aside ({failure.strerror}):"
-                " open doors are not remembered"
-            )
-            self._path = None
-            return _database(":memory:")
-        self._tell(f"the journal is damaged ({error}); it is kept as {aside}, a new one begun")
-        return self._open()
+# What follows is done in the worker's thread; what it returns is called in the loop.
 
 
-def _database(path: str) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=0.1, isolation_level=None)
+def _open(
+    store: Store, opened: Callable[[Contents], None], not_opened: Callable[[StoreError], None]
+) -> Callable[[], None]:
     try:
-        # EXCLUSIVE keeps a second daemon from closing what it has not opened.
-        database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = OFF")
-        problem = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise sqlite3.DatabaseError(problem)
-        if database.execute("PRAGMA user_version").fetchone()[0] == 0:
-            database.executescript(
-                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT"
-            )
-        columns = {row[1] for row in database.execute("PRAGMA table_info(openings)")}
-        for column in _ADDED:
-            if column.partition(" ")[0] not in columns:
-                database.execute(f"ALTER TABLE openings ADD COLUMN {column}")
-    except sqlite3.Error:
-        database.close()
-        raise
-    return database
+        return partial(opened, store.open())
+    except StoreError as error:
+        return partial(not_opened, error)
 
 
-def _blob(text: str | None) -> bytes | None:
-    return None if text is None else text.encode("utf-8", "surrogateescape")
-
-
-def _text(value: object) -> str | None:
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else None
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
-
-
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def _boot_id() -> str:
+def _do(
+    store: Store, statement: Statement, turned: Callable[[str], None]
+) -> Callable[[], None] | None:
+    was_in_trouble = store.is_in_trouble
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
+        store.do(statement)
+    except StoreError as error:
+        return None if was_in_trouble else partial(turned, str(error))
+    return partial(turned, "") if was_in_trouble else None
+
+
+def _close(store: Store) -> None:
+    store.close()

@@ -32,12 +32,11 @@ carried out come out of ``due``, and what becomes of them goes into ``take``.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import replace
 
 from pyknockd.doors.opening import Opening, Plan, State
-from pyknockd.doors.schedule import Schedule
+from pyknockd.doors.register import Register
+from pyknockd.doors.schedule import LONG_SECONDS, Schedule
 from pyknockd.model import Change, ChangeKind
 from pyknockd.model.events import (
     AlreadyThere,
@@ -46,6 +45,7 @@ from pyknockd.model.events import (
     ClosingFailed,
     CommandEnded,
     CommandHung,
+    CommandWaits,
     Event,
     GivenUp,
     LooksFirst,
@@ -65,33 +65,22 @@ _NO_LOCK = 4  # what iptables answers when it could not have its lock or the ker
 _NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
 _KILLED = 128
 
-# The rule of an opening in one of these may be there, and is the opening's.
-_HOLDING = frozenset(
-    (State.OPENING_HUNG, State.OPEN, State.CLOSE_WAITING, State.CLOSING_HUNG, State.RETRYING)
-)
-
 
 class Openings:
     """Every opening that is not over. ``changed`` is called with each that is other than before."""
 
     def __init__(self, at_once: int, changed: Callable[[Opening], None]) -> None:
         self._schedule = Schedule(at_once)
-        self._changed = changed
-        self._all: dict[int, Opening] = {}
-        self._by_rule: dict[Hashable, dict[int, None]] = {}
-        # How often each rule is there by now; twice where a command that hung made it once more.
-        self._copies: Counter[Hashable] = Counter()
-        self._without_end: dict[int, None] = {}
-        self._waiting: dict[Change, int] = {}
+        self._register = Register(changed)
         self._stopping = False
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._register)
 
     @property
     def all(self) -> Iterable[Opening]:
         """Each opening that is not over, oldest first."""
-        return self._all.values()
+        return self._register.all()
 
     @property
     def waiting(self) -> int:
@@ -109,18 +98,17 @@ class Openings:
 
     def begin(self, plan: Plan, now: float) -> None:
         """A knock was right. One like it that has not begun yet serves both."""
-        if not self._serves(plan):
+        if self._register.not_begun(plan.opening) is None:
             opening = Opening(plan)
-            self._add(opening)
-            self._schedule.queue(plan.opening, opening.keys)
-            self._waiting[_alike(plan.opening)] = opening.number
+            self._register.add(opening)
+            self._schedule.queue(plan.opening, opening.keys, now)
 
     def recover(self, plan: Plan, until: float | None, now: float) -> list[Event]:
         """Take over one that was left open by a daemon before this one, to be closed at ``until``."""
         opening = Opening(plan, State.OPEN, until)
-        self._add(opening)
+        self._register.add(opening)
         self._set_timer(opening)
-        return [_standing(opening, now, StandingCause.RECOVERED), *self._bound(opening, now)]
+        return [_standing(opening, now, StandingCause.RECOVERED), *self._bound(now)]
 
     def due(self, now: float) -> tuple[list[Change], list[Event]]:
         """The changes to be carried out now, and what else has come to pass.
@@ -129,9 +117,12 @@ class Openings:
         """
         events: list[Event] = []
         for number in self._schedule.come_up(now, AT_A_TIME):
-            opening = self._all.get(number)
+            opening = self._register.get(number)
             if opening is not None and opening.until is not None and opening.until <= now:
-                self._time_is_over(opening)
+                self._time_is_over(opening, now)
+        for waiting in self._schedule.waiting_for_long(now):
+            behind = self._schedule.blocked_by(waiting)
+            events.append(CommandWaits(now, waiting, LONG_SECONDS, behind))
         changes: list[Change] = []
         while len(changes) < AT_A_TIME and (change := self._schedule.next()):
             if self._is_to_be_done(change, now, events):
@@ -156,38 +147,33 @@ class Openings:
         if isinstance(event, LooksFirst):
             return self._looked(event, now)
         if isinstance(event, GivenUp):
-            return self._end(self._all[event.change.opening], ClosedCause.FAILED, now)
+            return self._end(self._register.of(event.change), ClosedCause.FAILED, now)
         if isinstance(event, RuleGone):
             self._schedule.done(event.change)
-            return self._end(self._all[event.change.opening], ClosedCause.GONE, now)
+            return self._end(self._register.of(event.change), ClosedCause.GONE, now)
         return []
 
     def close_all(self, now: float) -> list[Event]:
         """Have every timed opening closed now, and let none begin any more."""
         self._stopping = True
         events: list[Event] = []
-        for opening in list(self._all.values()):
+        for opening in list(self._register.all()):
             if opening.state is State.WAITING:
                 self._schedule.done(opening.plan.opening)
                 events += self._end(opening, ClosedCause.CANCELLED, now)
             elif opening.until is not None and opening.plan.closing is not None:
-                self._set_timer(self._change(opening, until=now))
+                self._set_timer(self._register.change(opening, until=now))
         return events
 
     # --- opening ---------------------------------------------------------------------------------
 
-    def _serves(self, plan: Plan) -> bool:
-        number = self._waiting.get(_alike(plan.opening))
-        opening = None if number is None else self._all.get(number)
-        return opening is not None and opening.state is State.WAITING
-
     def _looked(self, event: LooksFirst, now: float) -> list[Event]:
-        opening = self._all[event.change.opening]
+        opening = self._register.of(event.change)
         state = State.LOOKING if event.found is None else State.OPENING
-        self._change(opening, state=state)
+        self._register.change(opening, state=state)
         if event.found is None:
             return []
-        self._copies[opening.plan.makes] = 0
+        self._register.copies[opening.plan.makes] = 0
         return self._not_there(opening, now)
 
     def _not_there(self, opening: Opening, now: float) -> list[Event]:
@@ -195,29 +181,31 @@ class Openings:
         return self._end_holders(opening.plan.makes, ClosedCause.GONE, now, but=opening)
 
     def _opened(self, event: CommandEnded, now: float) -> list[Event]:
-        opening = self._all.get(event.change.opening)
+        opening = self._register.get(event.change.opening)
         if opening is None:
             return []
         rule = opening.plan.makes
         if opening.state in (State.OPENING, State.LOOKING):
             if rule is not None and not event.status and not event.already:
-                self._copies[rule] = 1
+                self._register.copies[rule] = 1
             return self._stands(opening, event, now)
         # It had hung: meanwhile another may have made the same rule, and its time runs already.
         if rule is not None and not event.status:
-            self._copies[rule] += 1
+            self._register.copies[rule] += 1
         if opening.plan.closing is None:
-            return self._stands(self._change(opening, opening_runs=False), event, now)
+            return self._stands(self._register.change(opening, opening_runs=False), event, now)
         if opening.state in (State.CLOSING, State.CLOSING_HUNG):
-            self._change(opening, opening_runs=False, undo=rule is None or not event.status)
+            self._register.change(
+                opening, opening_runs=False, undo=rule is None or not event.status
+            )
             return []
         if opening.state is State.LINGERING:
             if _made_nothing(opening.plan, event):
                 return self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
-            self._queue_closing(self._change(opening, opening_runs=False))
+            self._queue_closing(self._register.change(opening, opening_runs=False), now)
             return []
         state = State.OPEN if opening.state is State.OPENING_HUNG else opening.state
-        self._change(opening, state=state, opening_runs=False, status=event.status)
+        self._register.change(opening, state=state, opening_runs=False, status=event.status)
         return []
 
     def _stands(self, opening: Opening, event: CommandEnded, now: float) -> list[Event]:
@@ -225,9 +213,9 @@ class Openings:
         plan = opening.plan
         events: list[Event] = []
         if plan.takes is not None and not event.status:
-            self._copies[plan.takes] = max(0, self._copies[plan.takes] - 1)
+            self._register.copies[plan.takes] = max(0, self._register.copies[plan.takes] - 1)
             events = self._taken_away(plan.takes, ClosedCause.BY_DOOR, now, but=opening)
-        others = self._holders(plan.makes, but=opening)
+        others = self._register.holders(plan.makes, but=opening)
         if event.already and not others:
             events.append(AlreadyThere(now, plan.opening))
             return events + self._end(opening, ClosedCause.NOT_OURS, now, event.status)
@@ -236,19 +224,19 @@ class Openings:
         ):
             return events + self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
         until = self._end_of(plan, now)
-        opening = self._change(opening, state=State.OPEN, until=until, status=event.status)
+        opening = self._register.change(opening, state=State.OPEN, until=until, status=event.status)
         self._set_timer(opening)
         cause = StandingCause.RENEWED if event.already else StandingCause.OPENED
         if not event.status:
             events.append(_standing(opening, now, cause))
-        return events + self._settle_others(opening, others, event, now) + self._bound(opening, now)
+        return events + self._settle_others(opening, others, event, now) + self._bound(now)
 
     def _settle_others(
         self, opening: Opening, others: list[Opening], event: CommandEnded, now: float
     ) -> list[Event]:
         """What becomes of the openings to which the rule of ``opening`` belonged before."""
         if not event.already:
-            is_only_one = self._copies[opening.plan.makes] == 1 and not event.status
+            is_only_one = self._register.copies[opening.plan.makes] == 1 and not event.status
             return self._not_there(opening, now) if is_only_one else []
         events: list[Event] = []
         for other in others:
@@ -257,74 +245,71 @@ class Openings:
         return events
 
     def _is_served_by(self, other: Opening, opening: Opening) -> bool:
-        in_time = other.state is State.OPEN and _is_no_later(other, opening.until)
-        return in_time and _closes_for(other.plan, opening.plan)
+        in_time = other.state is State.OPEN and other.ends_by(opening.until)
+        return in_time and other.plan.closes_for(opening.plan)
 
     def _end_of(self, plan: Plan, now: float) -> float | None:
         if plan.closing is None:
             return None
         return now if self._stopping else now + plan.open_for
 
-    def _bound(self, opening: Opening, now: float) -> list[Event]:
+    def _bound(self, now: float) -> list[Event]:
         """Of those without end the oldest are forgotten."""
-        if opening.until is not None:
-            return []
-        self._without_end[opening.number] = None
-        if len(self._without_end) <= MOST_WITHOUT_END:
-            return []
-        return self._end(self._all[next(iter(self._without_end))], ClosedCause.FORGOTTEN, now)
+        oldest = self._register.too_many_without_end(MOST_WITHOUT_END)
+        return [] if oldest is None else self._end(oldest, ClosedCause.FORGOTTEN, now)
 
     def _hung(self, event: CommandHung, now: float) -> list[Event]:
-        opening = self._all[event.change.opening]
+        opening = self._register.of(event.change)
         if event.change.kind is ChangeKind.CLOSE:
             # What it takes away at last must not be another's by then.
             self._schedule.done(event.change, still=opening.plan.closes)
-            self._change(opening, state=State.CLOSING_HUNG)
+            self._register.change(opening, state=State.CLOSING_HUNG)
             return []
         self._schedule.done(event.change)
         if event.looking:
-            self._change(opening, state=State.GIVEN_UP)
+            self._register.change(opening, state=State.GIVEN_UP)
             return []
         until = self._end_of(opening.plan, now)
-        opening = self._change(opening, state=State.OPENING_HUNG, until=until, opening_runs=True)
+        opening = self._register.change(
+            opening, state=State.OPENING_HUNG, until=until, opening_runs=True
+        )
         self._set_timer(opening)
         opens = opening.plan.makes is not None or opening.plan.closing is not None
         return [_standing(opening, now, StandingCause.OPENED)] if opens else []
 
     # --- closing ---------------------------------------------------------------------------------
 
-    def _time_is_over(self, opening: Opening) -> None:
+    def _time_is_over(self, opening: Opening, now: float) -> None:
         if opening.state not in (State.OPEN, State.OPENING_HUNG, State.RETRYING):
             return
         rule = opening.plan.makes
-        if opening.opening_runs and rule is not None and not self._copies[rule]:
+        if opening.opening_runs and rule is not None and not self._register.copies[rule]:
             # There is nothing to be closed yet, and what another makes meanwhile is not to be.
-            self._change(opening, state=State.LINGERING)
+            self._register.change(opening, state=State.LINGERING)
         else:
-            self._queue_closing(opening)
+            self._queue_closing(opening, now)
 
-    def _queue_closing(self, opening: Opening) -> None:
+    def _queue_closing(self, opening: Opening, now: float) -> None:
         closing = opening.plan.closing
         if closing is not None:
-            self._change(opening, state=State.CLOSE_WAITING)
-            self._schedule.queue(closing, opening.keys)
+            self._register.change(opening, state=State.CLOSE_WAITING)
+            self._schedule.queue(closing, opening.keys, now)
 
     def _is_to_be_done(self, change: Change, now: float, events: list[Event]) -> bool:
         """Note that ``change`` begins, unless there is no need for it any more."""
-        opening = self._all.get(change.opening)
+        opening = self._register.get(change.opening)
         if opening is None:
             return False
         if change.kind is ChangeKind.OPEN:
-            self._waiting.pop(_alike(change), None)
-            self._change(opening, state=State.OPENING)
+            self._register.change(opening, state=State.OPENING)
             return True
         if self._is_kept_open(opening, now):
             if opening.opening_runs:
-                self._change(opening, state=State.LINGERING)
+                self._register.change(opening, state=State.LINGERING)
             else:
                 events += self._end(opening, ClosedCause.SUPERSEDED, now)
             return False
-        self._change(opening, state=State.CLOSING)
+        self._register.change(opening, state=State.CLOSING)
         return True
 
     def _is_kept_open(self, opening: Opening, now: float) -> bool:
@@ -334,32 +319,34 @@ class Openings:
         """
         rule = opening.plan.makes if opening.plan.closes is None else opening.plan.closes
         return any(
-            not _is_no_later(other, now)
-            and _closes_for(opening.plan, other.plan)
+            not other.ends_by(now)
+            and opening.plan.closes_for(other.plan)
             and (not other.opening_runs or other.plan.closing is not None)
-            for other in self._holders(rule, opening)
+            for other in self._register.holders(rule, opening)
         )
 
     def _closed(self, event: CommandEnded, now: float) -> list[Event]:
-        opening = self._all.get(event.change.opening)
+        opening = self._register.get(event.change.opening)
         if opening is None:
             return []
         if _failed_in_passing(event):
             delay = min(max(FIRST_RETRY_SECONDS, 2 * opening.delay), LAST_RETRY_SECONDS)
             changes = {"state": State.RETRYING, "until": now + delay, "delay": delay}
-            self._set_timer(self._change(opening, status=event.status, **changes))
+            self._set_timer(self._register.change(opening, status=event.status, **changes))
             return [ClosingFailed(now, event.change, now + delay)]
         events: list[Event] = []
         rule = opening.plan.closes
         if rule is not None:
-            self._copies[rule] = 0 if event.status else max(0, self._copies[rule] - 1)
+            self._register.copies[rule] = (
+                0 if event.status else max(0, self._register.copies[rule] - 1)
+            )
             if not event.status:
                 events = self._taken_away(rule, ClosedCause.GONE, now, but=opening)
-        if opening.undo or (rule is not None and self._copies[rule] > 0):
-            self._queue_closing(self._change(opening, undo=False))
+        if opening.undo or (rule is not None and self._register.copies[rule] > 0):
+            self._queue_closing(self._register.change(opening, undo=False), now)
             return events
         if opening.opening_runs:
-            self._change(opening, state=State.LINGERING, status=event.status)
+            self._register.change(opening, state=State.LINGERING, status=event.status)
             return events
         cause = ClosedCause.FAILED if event.status else ClosedCause.TIME
         return events + self._end(opening, cause, now, event.status)
@@ -368,35 +355,19 @@ class Openings:
         self, rule: Hashable, cause: ClosedCause, now: float, but: Opening
     ) -> list[Event]:
         """``rule`` is gone: every opening that it belonged to is over."""
-        return [] if self._copies[rule] else self._end_holders(rule, cause, now, but)
+        return [] if self._register.copies[rule] else self._end_holders(rule, cause, now, but)
 
     def _end_holders(
         self, rule: Hashable, cause: ClosedCause, now: float, but: Opening
     ) -> list[Event]:
         """Those with a command under way are over when that has ended."""
         events: list[Event] = []
-        for other in self._holders(rule, but):
+        for other in self._register.holders(rule, but):
             if not other.opening_runs and other.state is not State.CLOSING_HUNG:
                 events += self._end(other, cause, now)
         return events
 
-    def _holders(self, rule: Hashable, but: Opening) -> list[Opening]:
-        """The openings, but for one, to which ``rule`` belongs."""
-        found = (self._all[number] for number in self._by_rule.get(rule, ()))
-        return [one for one in found if one.state in _HOLDING and one.number != but.number]
-
-    # --- bookkeeping -----------------------------------------------------------------------------
-
-    def _add(self, opening: Opening) -> None:
-        self._all[opening.number] = opening
-        if opening.plan.makes is not None:
-            self._by_rule.setdefault(opening.plan.makes, {})[opening.number] = None
-
-    def _change(self, opening: Opening, **changes: object) -> Opening:
-        changed = replace(self._all[opening.number], **changes)  # type: ignore[arg-type]
-        self._all[opening.number] = changed
-        self._changed(changed)
-        return changed
+    # --- its end ---------------------------------------------------------------------------------
 
     def _set_timer(self, opening: Opening) -> None:
         if opening.until is not None:
@@ -405,20 +376,11 @@ class Openings:
     def _end(
         self, opening: Opening, cause: ClosedCause, now: float, status: int | None = None
     ) -> list[Event]:
-        closed = self._change(opening, state=State.CLOSED, cause=cause, status=status)
+        closed = self._register.change(opening, state=State.CLOSED, cause=cause, status=status)
         for change in (closed.plan.opening, closed.plan.closing):
             if change is not None:
                 self._schedule.done(change)
-        del self._all[closed.number]
-        self._without_end.pop(closed.number, None)
-        if self._waiting.get(_alike(closed.plan.opening)) == closed.number:
-            del self._waiting[_alike(closed.plan.opening)]
-        rule = closed.plan.makes
-        if rule is not None:
-            self._by_rule[rule].pop(closed.number, None)
-            if not self._by_rule[rule]:
-                del self._by_rule[rule]
-                self._copies.pop(rule, None)
+        self._register.remove(closed)
         change = closed.plan.opening
         command = closed.plan.closing.command if closed.plan.closing else ""
         return [Closed(now, closed.number, change.door, change.source, cause, command)]
@@ -429,26 +391,9 @@ def _standing(opening: Opening, now: float, cause: StandingCause) -> Standing:
     return Standing(now, opening.number, change.door, change.source, opening.until, cause)
 
 
-def _alike(change: Change) -> Change:
-    """What changes have in common that do the same for the same door and source."""
-    return replace(change, opening=0)
-
-
-def _closes_for(plan: Plan, other: Plan) -> bool:
-    """Whether the closing of ``plan`` would close what ``other`` has opened; so if it has none."""
-    if plan.closing is None or plan.closes is not None:
-        return plan.closing is None or plan.closes == other.makes
-    return other.closing is not None and plan.closing.command == other.closing.command
-
-
 def _made_nothing(plan: Plan, event: CommandEnded) -> bool:
     """Whether it is certain that a rule was not made by the command that is to make it."""
     return plan.makes is not None and 0 < event.status < _KILLED
-
-
-def _is_no_later(opening: Opening, time: float | None) -> bool:
-    """Whether ``opening`` is to be over at ``time``, or earlier; None is later than all."""
-    return time is None or (opening.until is not None and opening.until <= time)
 
 
 def _failed_in_passing(event: CommandEnded) -> bool:

@@ -43,6 +43,12 @@ class Plan:
     takes: Hashable = None
     closes: Hashable = None
 
+    def closes_for(self, other: Plan) -> bool:
+        """Whether this closing would close what ``other`` has opened; so if there is none."""
+        if self.closing is None or self.closes is not None:
+            return self.closing is None or self.closes == other.makes
+        return other.closing is not None and self.closing.command == other.closing.command
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -65,6 +71,10 @@ class Opening:
     @property
     def number(self) -> int:
         return self.plan.opening.opening
+
+    def ends_by(self, time: float | None) -> bool:
+        """Whether it is to be over at ``time``, or earlier; None is later than all."""
+        return time is None or (self.until is not None and self.until <= time)
 
     @property
     def keys(self) -> tuple[Hashable, ...]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pyknockd.firewall import Firewall, Outcome, is_iptables
-from pyknockd.model import Change, ChangeKind
+from pyknockd.model import Change, ChangeKind, Limits
 from pyknockd.model.events import (
     ChangeEvent,
     CommandEnded,
     CommandHung,
+    CommandKilled,
     CommandOutput,
     CommandStarted,
     GivenUp,
@@ -43,7 +44,8 @@ class Phase(Enum):
 class _UnderWay:
     """A change under way, and since when it has been in its phase, in seconds.
 
-    ``hidden`` is why its rule will open nothing, if it is run; ``hung``: nobody waits for it.
+    ``hidden`` is why its rule will open nothing, if it is run; ``hung``: nobody waits for it;
+    ``killed``: nobody lets it live either.
     """
 
     change: Change
@@ -52,6 +54,7 @@ class _UnderWay:
     hidden: str = ""
     told: bool = False
     hung: bool = False
+    killed: bool = False
 
 
 class Runner:
@@ -60,8 +63,8 @@ class Runner:
     The last is CommandEnded, RuleGone or GivenUp.
     """
 
-    def __init__(self, firewall: Firewall, hung_seconds: float) -> None:
-        self.hung_seconds = hung_seconds
+    def __init__(self, firewall: Firewall, limits: Limits) -> None:
+        self.limits = limits
         self._firewall = firewall
         self._programs = Programs()
         self._outputs = Outputs()
@@ -102,10 +105,11 @@ class Runner:
         for under_way in list(self._under_way.values()):
             if under_way.phase is Phase.LOCKED_OUT:
                 yield from self._try_lock(under_way, now)
-            elif not under_way.hung and now - under_way.since >= self.hung_seconds:
+            elif not under_way.hung and now - under_way.since >= self.limits.hung_seconds:
                 under_way.hung = True
                 looking = under_way.phase is Phase.LOOKING
-                yield CommandHung(now, under_way.change, self.hung_seconds, looking)
+                yield CommandHung(now, under_way.change, self.limits.hung_seconds, looking)
+        yield from self._kill_oldest(now)
 
     def next_deadline(self, now: float) -> float | None:
         """When ``work`` is to be called at the latest, or None. An ended program calls for it too."""
@@ -116,8 +120,16 @@ class Runner:
                 retry = _SLOW_RETRY_SECONDS if under_way.told else LOCK_RETRY_SECONDS
                 deadlines.append(now + retry)
             elif not under_way.hung:
-                deadlines.append(under_way.since + self.hung_seconds)
+                deadlines.append(under_way.since + self.limits.hung_seconds)
         return min(deadlines, default=None)
+
+    def _kill_oldest(self, now: float) -> Iterator[ChangeEvent]:
+        """As many may be hung as may be under way otherwise: the oldest of more are killed."""
+        hung = [one for one in self._under_way.values() if one.hung and not one.killed]
+        for one in hung[: max(0, len(hung) - self.limits.commands)]:
+            one.killed = True
+            yield CommandKilled(now, one.change)
+            self._programs.kill(one.change)
 
     def _run(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
         change = under_way.change
@@ -139,7 +151,7 @@ class Runner:
             yield RuleHidden(now, change, applied.warning)
         if applied.outcome is Outcome.DONE:
             yield from self._ended(under_way, 0, now, already=applied.already)
-        elif applied.outcome is Outcome.BUSY and waited < self.hung_seconds:
+        elif applied.outcome is Outcome.BUSY and waited < self.limits.hung_seconds:
             # Once another has held the lock for too long iptables itself is to say so.
             if under_way.phase is not Phase.LOCKED_OUT:
                 under_way.phase, under_way.since = Phase.LOCKED_OUT, now

@@ -3,7 +3,8 @@
 A change has *keys*: its door and source, and the rule that it makes or takes away. Of those with a
 key in common each waits until the one before it is done; nothing else ever waits for another. No
 more than ``at_once`` changes are under way at the same time. One that is called hung has no place
-any more, and holds up nobody but those that would make again what it is about to take away.
+any more, and holds up nobody but those that would make again what it is about to take away. What
+has waited for long is said.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from heapq import heappop, heappush
 from itertools import count
 
 from pyknockd.model import Change
+
+LONG_SECONDS = 1.0  # that a change waits before it is told of
 
 
 class Schedule:
@@ -32,6 +35,8 @@ class Schedule:
         self._ready: dict[Change, None] = {}
         self._under_way: set[Change] = set()
         self._hung: set[Change] = set()  # that others still wait for
+        # What has been queued, and when it has waited for long; of those gone on with only some.
+        self._waits: deque[tuple[float, Change]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -60,11 +65,24 @@ class Schedule:
         return found
 
     def next_deadline(self) -> float | None:
-        """When the next opening comes up, or None. What waits for its turn waits for ``done``."""
-        return self._timers[0][0] if self._timers else None
+        """When the next opening comes up or has waited for long, or None."""
+        while self._waits and not self._is_waiting(self._waits[0][1]):
+            self._waits.popleft()
+        times = [queue[0][0] for queue in (self._timers, self._waits) if queue]
+        return min(times, default=None)
 
-    def queue(self, change: Change, keys: Iterable[Hashable]) -> None:
+    def waiting_for_long(self, now: float) -> list[Change]:
+        """The changes that wait and had waited for ``LONG_SECONDS`` since the last call, each once."""
+        found: list[Change] = []
+        while self._waits and self._waits[0][0] <= now:
+            change = self._waits.popleft()[1]
+            if self._is_waiting(change):
+                found.append(change)
+        return found
+
+    def queue(self, change: Change, keys: Iterable[Hashable], now: float) -> None:
         """Have ``change`` take its turn behind all that share one of ``keys`` with it."""
+        self._waits.append((now + LONG_SECONDS, change))
         self._keys[change] = tuple(dict.fromkeys(keys))
         for key in self._keys[change]:
             self._lanes.setdefault(key, deque()).append(change)
@@ -80,9 +98,15 @@ class Schedule:
         return change
 
     def blocked_by(self, change: Change) -> Change | None:
-        """The change that ``change`` waits for, if it is not a place that it waits for."""
-        firsts = (self._lanes[key][0] for key in self._keys.get(change, ()))
-        return next((first for first in firsts if first != change), None)
+        """The change under way that ``change`` waits for, or None if it waits for a place."""
+        blocker = change
+        while self._is_waiting(blocker):
+            firsts = [self._lanes[key][0] for key in self._keys[blocker]]
+            before = next((first for first in firsts if first != blocker), None)
+            if before is None:
+                return None
+            blocker = before
+        return blocker if blocker != change else None
 
     def done(self, change: Change, still: Hashable = None) -> None:
         """``change`` has ended, is called hung, or is not to be done after all.
@@ -106,8 +130,13 @@ class Schedule:
             else:
                 del self._lanes[key]
 
+    def _is_waiting(self, change: Change) -> bool:
+        begun = change in self._under_way or change in self._hung
+        return not begun and change in self._keys
+
     def _look(self, change: Change) -> None:
         """Let ``change`` be ready if it is the first wherever it waits."""
-        begun = change in self._under_way or change in self._hung
-        if not begun and all(self._lanes[key][0] == change for key in self._keys[change]):
+        if self._is_waiting(change) and all(
+            self._lanes[key][0] == change for key in self._keys[change]
+        ):
             self._ready[change] = None

@@ -162,6 +162,16 @@ class CommandStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandWaits:
+    """A change has waited for ``seconds``: for the end of ``behind``, or, if None, for a place."""
+
+    time: float
+    change: Change
+    seconds: float
+    behind: Change | None
+
+
+@dataclass(frozen=True, slots=True)
 class LooksFirst:
     """Before it makes its rule a change has a program look whether that is there: ``found`` or not.
 
@@ -209,6 +219,14 @@ class CommandHung:
     change: Change
     seconds: float
     looking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandKilled:
+    """Too many changes had hung: the program of this one, the oldest, is killed."""
+
+    time: float
+    change: Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,11 +420,13 @@ class Stopping:
 
 AttemptEvent = StageReached | AttemptEnded | NotHeard | Opened | Refused | SequenceChanged
 ChangeEvent = (
-    CommandStarted
+    CommandWaits
+    | CommandStarted
     | LooksFirst
     | CommandEnded
     | CommandOutput
     | CommandHung
+    | CommandKilled
     | GivenUp
     | LockHeld
     | RuleGone

@@ -12,8 +12,10 @@ from pyknockd.model.events import (
     ClosingFailed,
     CommandEnded,
     CommandHung,
+    CommandKilled,
     CommandOutput,
     CommandStarted,
+    CommandWaits,
     Event,
     GivenUp,
     LockHeld,
@@ -37,7 +39,7 @@ class Kind(Enum):
 
 _OF_OPENINGS = (
     *(Opened, Refused, CommandStarted, CommandEnded, CommandHung, GivenUp, LockHeld),
-    *(RuleHidden, AlreadyThere, ClosingFailed),
+    *(CommandWaits, CommandKilled, RuleHidden, AlreadyThere, ClosingFailed),
 )
 
 

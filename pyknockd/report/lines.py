@@ -18,8 +18,10 @@ from pyknockd.model.events import (
     ClosingFailed,
     CommandEnded,
     CommandHung,
+    CommandKilled,
     CommandOutput,
     CommandStarted,
+    CommandWaits,
     ConfigRefused,
     ConfigTaken,
     EndCause,
@@ -159,6 +161,22 @@ def _command_hung(event: CommandHung) -> Iterator[Line]:
     yield _warning(f"{event.change.door}: {text}: {event.change.command}")
 
 
+def _command_waits(event: CommandWaits) -> Iterator[Line]:
+    change, behind = event.change, event.behind
+    if behind is None:
+        text = "as many commands run already as may at once (limits: commands)"
+    elif behind.door == change.door and behind.source == change.source:
+        text = f"its command before has not ended: {behind.command}"
+    else:
+        text = f"a command of {behind.door} for {behind.source} has not ended: {behind.command}"
+    yield _warning(f"{change.door}: waits for {event.seconds:g} s now: {text}", change.source)
+
+
+def _command_killed(event: CommandKilled) -> Iterator[Line]:
+    text = "killed, since too many commands do not end (limits: commands)"
+    yield _error(f"{event.change.door}: {text}: {event.change.command}")
+
+
 def _given_up(event: GivenUp) -> Iterator[Line]:
     text = f"{event.change.door}: not opened: looking for its rule took too long"
     yield _error(text, event.change.source)
@@ -275,7 +293,9 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
     CommandOutput: _command_output,
+    CommandWaits: _command_waits,
     CommandHung: _command_hung,
+    CommandKilled: _command_killed,
     GivenUp: _given_up,
     LockHeld: _lock_held,
     RuleGone: _rule_gone,

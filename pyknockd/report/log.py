@@ -6,19 +6,20 @@ import errno
 import os
 import select
 import socket
-import stat
 import time
 from collections import deque
 
-from pyknockd.model.events import Side, Trouble
+from pyknockd.model.events import Trouble
 from pyknockd.report.lines import Audience, Line, Priority
+from pyknockd.report.log_file import LogFile
 from pyknockd.system.systemd import is_journal, level
 
 _IDENT = "knockd"
 _FACILITY = 3 * 8  # LOG_DAEMON: RFC 3164, 4.1.1
 _SYSLOG_SOCKET = "/dev/log"
 _BACKLOG = 1_000  # lines kept while syslog is away or slow
-_FILE_MODE = 0o640
+SYSLOG_RETRY_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
 # What is longer is cut: rsyslog and journald do the same, and syslog's socket takes no datagram of
 # any size. knockd's longest lines hold a command of 4,095 bytes.
 MOST_LINE_BYTES = 8_192
@@ -31,10 +32,11 @@ class Log:
         self._verbose = verbose
         self._debug = debug
         self._syslog: _Syslog | None = None
-        self._path: str | None = None
-        self._file: int | None = None
-        self._file_is_stuck = False
-        self._events: list[Trouble] = []
+        self._file = LogFile()
+
+    def fileno(self) -> int:
+        """Readable when ``events`` may have something new."""
+        return self._file.fileno()
 
     def open(self, path: str | None, *, use_syslog: bool) -> None:
         """Write to these from now on; the file is opened anew, or the old one kept if that fails."""
@@ -42,21 +44,10 @@ class Log:
             self._syslog = _Syslog()
         elif not use_syslog:
             self._syslog = None
-        descriptor = None
-        if path is not None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
-            flags |= os.O_NONBLOCK  # a FIFO that nobody reads is an error, not a wait
-            if _is_shared(os.path.dirname(path)):
-                # Another user could have laid a link there that leads to a file of root's.
-                flags |= os.O_NOFOLLOW
-            try:
-                descriptor = os.open(path, flags, _FILE_MODE)
-            except (OSError, ValueError) as error:
-                self._tell(f"cannot open log file {path}: {getattr(error, 'strerror', error)}")
-                return
-        if self._file is not None:
-            os.close(self._file)
-        self._path, self._file, self._file_is_stuck = path, descriptor, False
+        if path is None:
+            self._file.close()
+        else:
+            self._file.open(path)
 
     def write(self, line: Line) -> None:
         """``line``, whose source is part of its text by now, to those who are to read it."""
@@ -73,46 +64,35 @@ class Log:
             # knockd has but one priority, and who reads syslog may go by it.
             priority = line.priority if in_journal else Priority.NOTICE
             self._syslog.say(f"{text}\n" if line.line_feed else text, priority)
-        if self._file is not None:
-            self._write(self._file, text)
+        self._file.write(_bytes(time.strftime("[%Y-%m-%d %H:%M] ") + f"{text}\n"))
         is_seen = self._verbose or (in_journal and self._syslog is not None)
         if line.audience is Audience.ALARM and not is_seen:
             _print(text, 2, line.priority)
 
     def events(self) -> list[Trouble]:
         """What there is to tell of the log itself since the last call."""
-        events, self._events = self._events, []
-        return events
-
-    def _write(self, file: int, text: str) -> None:
-        stamp = time.strftime("[%Y-%m-%d %H:%M] ")
-        try:
-            os.write(file, _bytes(f"{stamp}{text}\n"))
-        except OSError as error:
-            # A full disk must not keep a door shut; the line is in the other places.
-            if not self._file_is_stuck:
-                self._file_is_stuck = True
-                self._tell(f"log file {self._path} cannot be written: {error.strerror}")
-        else:
-            self._file_is_stuck = False
-
-    def _tell(self, text: str) -> None:
-        self._events.append(Trouble(time.monotonic(), Side.LOG, text))
+        return self._file.events()
 
     def debug(self, text: str) -> None:
         """One line to standard output, if ``-D`` asks for it."""
         if self._debug:
             _print(text, 1)
 
-    def flush(self) -> None:
-        """Try again to hand over what syslog could not take."""
+    def flush(self, now: float) -> None:
+        """Hand over to the file, and what syslog could not take, to syslog again."""
+        self._file.flush(now)
         if self._syslog is not None:
             self._syslog.flush()
 
-    @property
-    def waits(self) -> bool:
-        """Whether there are lines that syslog has not taken yet."""
-        return self._syslog is not None and self._syslog.waits
+    def next_deadline(self, now: float) -> float | None:
+        """When ``flush`` is to be called at the latest, or None."""
+        retry = now + SYSLOG_RETRY_SECONDS if self._syslog and self._syslog.waits else None
+        found = [one for one in (retry, self._file.next_deadline(now)) if one is not None]
+        return min(found, default=None)
+
+    def settle(self) -> None:
+        """Wait for the file for a moment, before the end."""
+        self._file.settle(SETTLE_SECONDS)
 
 
 class _Syslog:
@@ -181,16 +161,6 @@ class _Syslog:
             self._socket = None
             return False
         return True
-
-
-def _is_shared(folder: str) -> bool:
-    """Whether others than root and this user may put things into ``folder``."""
-    try:
-        status = os.stat(folder or ".")
-    except OSError:
-        return True
-    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return bool(writable) or status.st_uid not in (0, os.geteuid())
 
 
 def _datagram(text: str, priority: Priority) -> bytes:

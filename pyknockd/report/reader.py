@@ -14,7 +14,6 @@ from pyknockd.report.lines import FENCED, Line, Priority, lines_of
 from pyknockd.report.log import Log
 from pyknockd.system.process import NOT_FOUND
 
-SYSLOG_RETRY_SECONDS = 1.0
 _MOST_WAITING = 2_000  # lines that wait for a name
 
 
@@ -63,7 +62,7 @@ class Report:
 
     def flush(self, now: float) -> None:
         """Say what can be said by now."""
-        self.log.flush()
+        self.log.flush(now)
         if self._names is not None:
             self._names.work(now)
         self._say_left_out(self._budgets.over(now))
@@ -85,8 +84,7 @@ class Report:
             deadlines.append(self._names.next_deadline())
         if self._lines:
             deadlines.append(max(self._lines[0].until, now))
-        if self.log.waits:
-            deadlines.append(now + SYSLOG_RETRY_SECONDS)
+        deadlines.append(self.log.next_deadline(now))
         return min((one for one in deadlines if one is not None), default=None)
 
     def finish(self) -> None:
@@ -94,6 +92,7 @@ class Report:
         self._say_left_out(self._budgets.end())
         self._names = None
         self.flush(monotonic())
+        self.log.settle()
 
     def _say(self, line: Line) -> None:
         """At once, or behind the lines that wait for a name, with its own look-up begun."""

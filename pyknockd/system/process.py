@@ -58,11 +58,19 @@ class Programs:
                 stdout=output,
                 stderr=output,
                 env=commands_environment(),
+                start_new_session=True,  # so that it can be killed with all that it has started
             )
         except FileNotFoundError as error:
             raise CommandError(f"{words[0]}: no such program", NOT_FOUND) from error
         except (OSError, ValueError) as error:
             raise CommandError(f"{words[0]}: {error}", NOT_EXECUTABLE) from error
+
+    def kill(self, key: Hashable) -> None:
+        """End a program, and what it has started, at once; ``ended`` tells of it like of others."""
+        process = self._running.get(key)
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def ended(self) -> list[Ended]:
         """The programs that have ended since the last call."""

@@ -17,25 +17,32 @@ class Worker:
     """One thread that does jobs in their order; none before the first. ``fileno`` tells of the done.
 
     A job is called in the thread, and what it returns, to be called in the loop, comes out of
-    ``done``. It must not raise.
+    ``done``; None is nothing to tell. It must not raise. At most ``most_waiting`` wait, or are done
+    and not fetched.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._jobs: deque[Callable[[], Job]] = deque()
+        self._jobs: deque[Callable[[], Job | None]] = deque()
         self._done: deque[Job] = deque()
         self._there_is_work = threading.Semaphore(0)
         self._thread: threading.Thread | None = None
-        self._under_way = 0
+        self._lock = threading.Lock()
+        self._to_do = 0
+        self._all_done = threading.Event()
+        self._all_done.set()
 
     def fileno(self) -> int:
         return self._reader
 
-    def submit(self, job: Callable[[], Job]) -> bool:
+    def submit(self, job: Callable[[], Job | None]) -> bool:
         """Have ``job`` done; False if too many wait already."""
-        if self._under_way >= MOST_WAITING:
-            return False
-        self._under_way += 1
+        with self._lock:
+            if self._to_do + len(self._done) >= self._most_waiting:
+                return False
+            self._to_do += 1
+            self._all_done.clear()
         self._jobs.append(job)
         if self._thread is None:
             # A daemon thread: one that waits for a lock must not keep the process from ending.
@@ -52,12 +59,21 @@ class Worker:
         found = []
         while self._done:
             found.append(self._done.popleft())
-        self._under_way -= len(found)
         return found
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until every job is done, for so long at most; whether that is so."""
+        return self._all_done.wait(seconds)
 
     def _work(self) -> None:
         while True:
             self._there_is_work.acquire()
-            self._done.append(self._jobs.popleft()())
-            with suppress(BlockingIOError):
-                os.write(self._writer, b"\0")
+            job = self._jobs.popleft()()
+            if job is not None:
+                self._done.append(job)
+                with suppress(BlockingIOError):
+                    os.write(self._writer, b"\0")
+            with self._lock:
+                self._to_do -= 1
+                if not self._to_do:
+                    self._all_done.set()

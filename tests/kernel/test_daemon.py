@@ -164,6 +164,20 @@ def test_a_missing_iptables_is_said_when_a_door_needs_it(hosts: Lab) -> None:
     assert "d: cannot run /nowhere/sbin/iptables: no such program" in daemon.lines()
 
 
+def test_a_command_that_waits_for_another_says_so(hosts: Lab, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    command = f"until [ -e {go} ]; do sleep 0.01; done"
+    daemon = hosts.start(door(command))
+    hosts.knock(7000)
+    daemon.wait_for("d: running command")
+    hosts.knock(7000)
+    said = f"d: waits for 1 s now: its command before has not ended: {command}"
+    daemon.wait_for(f"{CLIENT_4}: {said}")
+    assert daemon.text().count("d: running command") == 1
+    go.touch()
+    daemon.wait_for("d: running command", times=2)
+
+
 def test_commands_of_one_source_at_one_door_run_in_order(hosts: Lab, tmp_path: Path) -> None:
     trace, go = tmp_path / "trace", tmp_path / "go"
     command = (

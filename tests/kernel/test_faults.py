@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -227,11 +227,83 @@ def test_a_command_that_hangs_is_told_and_gives_up_its_turn(hosts: Lab, tmp_path
     subprocess.run(["pkill", "-f", "^sleep 987$"], check=True)
 
 
+def test_no_more_commands_hang_than_may_run_at_once(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text("limits:\n  hung_seconds: 1\n  commands: 3\n")
+    script = tmp_path / "hangs"
+    script.write_text(f"#!/bin/sh\nsleep 985 & echo $! >>{tmp_path}/pids\nwait\n")
+    script.chmod(0o755)
+    daemon = hosts.start(door(f"{script} %IP%"))
+    for number in range(9):
+        knock_as(hosts, f"10.77.3.{number + 1}", 7000)
+    daemon.wait_for("no longer waited for", times=9)
+    daemon.wait_for("d: killed, since too many commands do not end", times=6)
+    daemon.wait_for("waits for 1 s now: as many commands run already as may at once")
+
+    def alive() -> list[int]:
+        pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
+        return [pid for pid in pids if is_alive(pid)]
+
+    # What a killed script has started ends with it.
+    until(lambda: len(alive()) == 3, "three are left")
+    for pid in alive():
+        os.kill(pid, signal.SIGKILL)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
 def full_disk(hosts: Lab, folder: Path) -> Callable[[str], list[str]]:
     """Words that run a shell command with ``folder`` a file system of one page."""
     folder.mkdir(exist_ok=True)
     mount = f"mount -t tmpfs -o size=4k,mode=755 none {folder} && head -c 4096 /dev/zero > {folder}/filler"
     return lambda command: ["unshare", "-m", "sh", "-c", f"{mount}; {command}"]
+
+
+@pytest.fixture
+def freezable(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which can be frozen: whoever writes there waits."""
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    image.write_bytes(b"")
+    os.truncate(image, 16 << 20)
+    folder.mkdir()
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    folder.chmod(0o700)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["fsfreeze", "-u", folder], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_while_the_disk_hangs_doors_open_and_close_all_the_same(
+    hosts: Lab, freezable: Path
+) -> None:
+    text = f"[options]\nLogFile = {freezable}/log\n" + door("echo opens-%IP%", cmd_timeout="1")
+    config = hosts.config(text + "stop_command = echo closes-%IP%\n")
+    options = ["-v", "-i", INTERFACE, "-c", str(config), "--settings", "/dev/null"]
+    words = [sys.executable, "-m", "pyknockd", *options]
+    daemon = hosts.spawn(["env", f"STATE_DIRECTORY={freezable}/state", *words])
+    daemon.wait_for("starting up")
+    subprocess.run(["fsfreeze", "-f", freezable], check=True)
+    for count in (1, 2, 3):
+        hosts.knock(7000)
+        daemon.wait_for("opens-10.77.0.2", times=count)
+        daemon.wait_for("closes-10.77.0.2", times=count)
+    daemon.wait_for("the journal's disk does not answer, doors do not wait for it")
+    subprocess.run(["fsfreeze", "-u", freezable], check=True)
+    daemon.wait_for("the journal's disk answers again")
+    assert daemon.stop() == 0
+    [journal] = (freezable / "state").glob("*.sqlite")
+    with closing(sqlite3.connect(journal)) as database:
+        rows = database.execute("SELECT state FROM openings").fetchall()
+    assert rows[:2] == [("closed",)] * 2
+    assert len(rows) == 3
+    assert (freezable / "log").read_text().count("OPEN SESAME") == 3
 
 
 def test_with_a_full_disk_doors_open_and_close_all_the_same(hosts: Lab, tmp_path: Path) -> None:

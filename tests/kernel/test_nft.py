@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -185,6 +189,46 @@ def test_of_two_equal_rules_the_first_is_deleted_as_iptables_does(tables: Tables
         tables.iptables(f"-A INPUT {words}")
     assert tables.apply("-D INPUT -s 192.0.2.1 -j ACCEPT") == "DONE"
     assert [line.split()[3] for line in tables.rules()] == ["10.0.0.1/32", "192.0.2.1/32"]
+
+
+@dataclass
+class Meanwhile:
+    """libnftables, and somebody else who changes something just before or after each change of ours."""
+
+    library: Any
+    before: Callable[[], object]
+    after: Callable[[], object]
+
+    def cmd(self, command: str) -> object:
+        self.before()
+        done = self.library.cmd(command)
+        self.after()
+        return done
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_anothers_rule_that_comes_at_the_same_moment_stays(tables: Tables, when: str) -> None:
+    numbers = itertools.count(1)
+
+    def another() -> None:
+        tables.iptables(f"-I INPUT -s 10.0.0.{next(numbers)} -j DROP")
+
+    def nobody() -> None:
+        pass
+
+    with tables.hosts.server.inside():
+        nft = tables.firewall._tables()
+        nft.load()
+    steps = (another, nobody) if when == "before" else (nobody, another)
+    nft._library = Meanwhile(nft._library, *steps)
+    for number in range(1, 6):
+        assert tables.apply(f"-I INPUT -s 192.0.2.{number} -j ACCEPT") == "DONE"
+        assert tables.apply(f"-I INPUT -s 192.0.2.{number} -j ACCEPT") == "ALREADY"
+    for number in range(1, 4):
+        assert tables.apply(f"-D INPUT -s 192.0.2.{number} -j ACCEPT") == "DONE"
+    rules = str(tables.rules())
+    assert [f"192.0.2.{n}/" in rules for n in range(1, 6)] == [False, False, False, True, True]
+    assert [f"10.0.0.{n}/" in rules for n in range(1, 9)] == [True] * 8
 
 
 def test_a_missing_table_is_left_to_iptables_which_makes_it(tables: Tables) -> None:

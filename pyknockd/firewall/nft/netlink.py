@@ -88,7 +88,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has just been changed: the generation it made, and the rules that were added."""
+    """What somebody has changed at once: the generation it made, and the rules that were added."""
 
     generation: int
     added: tuple[Entry, ...]
@@ -150,15 +150,15 @@ class Reader:
 
     def listen(self, on: bool) -> None:
         """Be told of changes from now on, or no longer. The caller's own are told like others."""
-        self.change()  # what was told in the last moment before
+        self.changes()  # what was told in the last moment before
         option = _ADD_MEMBERSHIP if on else _DROP_MEMBERSHIP
         try:
             self._socket.setsockopt(_SOL_NETLINK, option, _CHANGES)
         except OSError as error:
             raise NetlinkError(f"netlink: {error.strerror}") from error
 
-    def change(self) -> Change | None:
-        """The first change told of, or None if that cannot be said. Forgets the others."""
+    def changes(self) -> list[Change]:
+        """The changes told of since the last call, whoever made them; none if some were missed."""
         told: list[Message] = []
         try:
             while True:
@@ -166,14 +166,16 @@ class Reader:
         except BlockingIOError:
             pass
         except OSError:
-            return None
-        added = []
+            return []
+        changes: list[Change] = []
+        added: list[Entry] = []
         for message in told:
             if message.kind == _NEW_RULE:
                 added.append(_entry(message.body))
             elif message.kind == _NEW_GENERATION:
-                return Change(_generation(message.body), tuple(added))
-        return None
+                changes.append(Change(_generation(message.body), tuple(added)))
+                added = []
+        return changes
 
     def _ask(self, kind: int, family: int, body: bytes) -> Iterator[Message]:
         """The one message that answers. Raises NetlinkError."""

@@ -13,7 +13,7 @@ from typing import Any
 from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.nft import statement
 from pyknockd.firewall.nft.expressions import read
-from pyknockd.firewall.nft.netlink import Chain, Entry, NetlinkError, Reader
+from pyknockd.firewall.nft.netlink import Chain, Change, Entry, NetlinkError, Reader
 from pyknockd.firewall.nft.statement import Form
 from pyknockd.firewall.rule import Family, Operation, Rule
 from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
@@ -132,14 +132,14 @@ class Nft:
         self._reader.listen(True)
         try:
             self._change(command)
-            change = self._reader.change()
+            changes = self._reader.changes()
         finally:
             self._reader.listen(False)
-        if change is None or change.generation != self._next() or len(change.added) != 1:
+        added = self._only_rule(changes)
+        if added is None:
             self._chains.clear()
             return
-        self._generation = change.generation
-        added = change.added[0]
+        self._generation = changes[0].generation
         if _meaning(added, place.family) != wanted.meaning:
             # This release of libnftables writes what no release here was seen to write.
             self._change(f"delete rule {_name(place)} handle {added.handle}")
@@ -151,6 +151,15 @@ class Nft:
             chain.prepend(added)
         else:
             chain.entries().insert(at, added)
+
+    def _only_rule(self, changes: list[Change]) -> Entry | None:
+        """The rule that has just been added, if nothing else was changed; then it is ours.
+
+        Ours is among ``changes``; with another's beside it nobody can tell which is which.
+        """
+        if len(changes) != 1 or changes[0].generation != self._next():
+            return None
+        return changes[0].added[0] if len(changes[0].added) == 1 else None
 
     def _change(self, command: str) -> None:
         status, _, said = self._library.cmd(command)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import stat
+import threading
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -12,20 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.doors.journal import Journal, Left
+from pyknockd.doors import Left
+from pyknockd.doors import journal as journal_module
+from pyknockd.doors.journal import FIRST_RETRY_SECONDS, Journal
 from pyknockd.doors.opening import Opening, Plan, State
 from pyknockd.model import Change, ChangeKind
 from pyknockd.model.events import ClosedCause
-
-# What version 1.0.0 made.
-FIRST_SCHEMA = """
-CREATE TABLE openings (id INTEGER PRIMARY KEY, door BLOB NOT NULL, source TEXT NOT NULL,
-    opening BLOB NOT NULL, closing BLOB, open_for REAL NOT NULL, state TEXT NOT NULL,
-    boot TEXT NOT NULL, opened REAL NOT NULL, opened_since_boot REAL NOT NULL,
-    open_status INTEGER, closed REAL, close_status INTEGER);
-CREATE INDEX standing ON openings (state) WHERE state != 'closed';
-PRAGMA user_version = 1;
-"""
+from tests.support.lab import PATIENCE
 
 
 @pytest.fixture
@@ -60,6 +52,23 @@ def is_closed(journal: Journal, opening: Opening, status: int | None = 0) -> Non
     journal.save(replace(opening, state=State.CLOSED, cause=ClosedCause.TIME, status=status))
 
 
+def settled(journal: Journal) -> None:
+    """Everything is written down, and taken note of."""
+    assert journal._worker.settle(PATIENCE)
+    journal.work(0.0)
+
+
+def pragma(journal: Journal, text: str) -> None:
+    """Behind the journal's back, in the thread that may."""
+
+    def set_it() -> None:
+        assert journal._store is not None
+        assert journal._store._database is not None
+        journal._store._database.execute(f"PRAGMA {text}")
+
+    assert journal._worker.submit(set_it)
+
+
 def reopened(path: Path, journal: Journal) -> list[Left]:
     """What the next daemon finds."""
     journal.close()
@@ -67,7 +76,7 @@ def reopened(path: Path, journal: Journal) -> list[Left]:
     left = following.left()
     assert following.events() == []
     following.close()
-    return left
+    return list(left)
 
 
 def test_a_timed_door_is_found_again_after_a_crash(path: Path) -> None:
@@ -122,10 +131,8 @@ def test_a_closed_door_is_history(path: Path) -> None:
     journal = Journal(path)
     opening = stands(journal, timed(journal))
     journal.save(replace(opening, state=State.CLOSING))
-    assert len(journal.left()) == 1
     is_closed(journal, opening, status=3)
-    assert journal.left() == []
-    journal.close()
+    assert reopened(path, journal) == []
     with closing(sqlite3.connect(path)) as database:
         row = database.execute("SELECT source, state, close_status, cause FROM openings").fetchone()
     assert row == ("192.0.2.1", "closed", 3, "time")
@@ -167,85 +174,103 @@ def test_numbers_go_on_where_the_last_daemon_left_them(path: Path) -> None:
     assert Journal(path).number() == last + 1
 
 
-def test_a_damaged_file_is_set_aside_with_a_warning(path: Path) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"SQLite format 3\0" + os.urandom(5000))
-    journal = Journal(path)
-    stands(journal, timed(journal))
-    assert len(list(path.parent.glob("doors.damaged-*"))) == 1
-    (event,) = journal.events()
-    assert "damaged" in event.text
-    assert len(journal.left()) == 1
-
-
-def test_a_journal_of_the_first_version_is_gone_on_with(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(FIRST_SCHEMA)
-        row = (b"ssh", "192.0.2.1", b"open", b"close", 60.0, "open", "", time.time(), 0.0)
-        database.execute(
-            "INSERT INTO openings (door, source, opening, closing, open_for, state, boot, opened,"
-            " opened_since_boot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            row,
-        )
-        database.commit()
-    journal = Journal(path)
-    assert [left.door for left in journal.left()] == ["ssh"]
-    is_closed(journal, stands(journal, timed(journal)))
-    assert journal.events() == []
-
-
-def test_a_journal_of_a_later_version_is_gone_on_with_and_keeps_what_it_says(path: Path) -> None:
-    journal = Journal(path)
-    stands(journal, timed(journal))
-    journal.close()
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(
-            "ALTER TABLE openings ADD COLUMN proof TEXT DEFAULT 'x'; PRAGMA user_version = 7"
-        )
-    later = Journal(path)
-    stands(later, timed(later))
-    assert len(later.left()) == 2
-    assert later.events() == []
-    later.close()
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (7,)
-
-
-def test_a_second_daemon_keeps_its_hands_off(path: Path) -> None:
-    first = Journal(path)
-    stands(first, timed(first))
+def test_a_second_daemon_keeps_its_hands_off_until_the_first_has_ended(path: Path) -> None:
+    first, now = Journal(path), time.monotonic()
+    of_first = stands(first, timed(first))
     second = Journal(path)
-    assert second.left() == []
-    assert len(second.events()) == 1
+    assert second.left() == ()
+    assert [event.over for event in second.events()] == [False]
     assert not second.is_kept
-    assert len(first.left()) == 1
+    of_second = stands(second, timed(second, "web"))
+    retry = second.next_deadline()
+    assert retry is not None
+    assert retry <= time.monotonic() + FIRST_RETRY_SECONDS
+    second.work(now)
+    assert second.next_deadline() == retry
+
+    second.work(retry)  # in vain, and not told again
+    settled(second)
+    again = second.next_deadline()
+    assert again is not None
+    assert again > retry
+    assert second.events() == []
+
+    first.close()
+    second.work(again)
+    settled(second)
+    assert second.is_kept
+    assert [left.number for left in second.left()] == [of_first.number]
+    assert second.left() == ()
+    assert [event.over for event in second.events()] == [True]
+    assert second.next_deadline() is None
+    # What it opened meanwhile is written down as well.
+    left = [left.number for left in reopened(path, second)]
+    assert left == [of_first.number, of_second.number]
 
 
-def test_only_root_may_read_it(path: Path) -> None:
-    Journal(path)
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+def test_while_the_file_cannot_be_had_no_more_than_so_much_is_kept_for_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "MOST_WAITING", 10)
+    first, second = Journal(path), None
+    second = Journal(path)
+    for _ in range(20):
+        stands(second, timed(second))
+    assert len(second._waiting) == 10
+    first.close()
 
 
-def test_a_symbolic_link_is_not_followed(path: Path, tmp_path: Path) -> None:
-    path.parent.mkdir()
-    path.symlink_to(tmp_path / "elsewhere")
-    journal = Journal(path)
-    stands(journal, timed(journal))
-    assert len(journal.events()) == 1
-    assert not (tmp_path / "elsewhere").exists()
+def test_a_disk_that_hangs_is_waited_for_once_and_said(path: Path) -> None:
+    journal, hangs = Journal(path), threading.Event()
+
+    def hang() -> None:
+        hangs.wait(PATIENCE)
+
+    assert journal._worker.submit(hang)
+    for _ in range(20):
+        stands(journal, timed(journal))
+    (event,) = journal.events()
+    assert (event.text, event.over) == (
+        "the journal's disk does not answer, doors do not wait for it",
+        False,
+    )
+    journal.work(time.monotonic())
+    assert journal.events() == []
+    hangs.set()
+    settled(journal)
+    (event,) = journal.events()
+    assert (event.text, event.over) == ("the journal's disk answers again", True)
+    assert len(reopened(path, journal)) == 20
+
+
+def test_what_a_disk_that_hangs_has_no_room_for_is_counted(path: Path) -> None:
+    journal, hangs = Journal(path), threading.Event()
+    journal._worker._most_waiting = 10
+
+    def hang() -> None:
+        hangs.wait(PATIENCE)
+
+    assert journal._worker.submit(hang)
+    for _ in range(20):
+        stands(journal, timed(journal))
+    hangs.set()
+    settled(journal)
+    assert journal.events()[-1].text == (
+        "the journal's disk answers again, 31 changes of doors were not written down"
+    )
 
 
 def test_trouble_is_told_once_and_ends_nothing(path: Path) -> None:
     journal = Journal(path)
-    journal._database.execute("PRAGMA query_only = 1")  # what a full disk comes to
+    pragma(journal, "query_only = 1")  # what a full disk comes to
     for _ in range(5):
         stands(journal, timed(journal))
+    settled(journal)
     (event,) = journal.events()
     assert not event.over
-    journal._database.execute("PRAGMA query_only = 0")
+    pragma(journal, "query_only = 0")
     stands(journal, timed(journal))
+    settled(journal)
     (event,) = journal.events()
     assert (event.text, event.over) == ("the journal can be written again", True)
 
@@ -256,6 +281,8 @@ def test_history_is_bounded_and_open_doors_are_never_trimmed(path: Path) -> None
     for _ in range(500):
         is_closed(journal, stands(journal, timed(journal)))
         journal.trim(50, 90)
-    count = journal._database.execute("SELECT count(*) FROM openings").fetchone()[0]
-    assert count <= 50 + 100 + 1
-    assert [left.number for left in journal.left()] == [standing.number]
+    (left,) = reopened(path, journal)
+    assert left.number == standing.number
+    with closing(sqlite3.connect(path)) as database:
+        (count,) = database.execute("SELECT count(*) FROM openings").fetchone()
+    assert 50 < count <= 50 + 100 + 1

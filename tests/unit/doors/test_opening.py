@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyknockd.doors.opening import Opening, Plan, State
 from pyknockd.model import Change, ChangeKind
 
@@ -25,3 +27,23 @@ def test_the_journals_words_for_states_never_change() -> None:
         *("waiting", "opening", "looking", "opening-hung", "given-up", "open"),
         *("close-waiting", "closing", "closing-hung", "retrying", "lingering", "closed"),
     ]
+
+
+def test_a_closing_closes_what_it_takes_away_or_what_the_same_words_close() -> None:
+    closing = Change(7, ChangeKind.CLOSE, "ssh", "192.0.2.1", "close")
+    other = replace(closing, command="close otherwise")
+    rule = Plan(OPENS, closing, 10.0, makes="made", closes="made")
+    assert rule.closes_for(Plan(OPENS, None, 10.0, makes="made"))
+    assert not rule.closes_for(Plan(OPENS, closing, 10.0, makes="other"))
+    script = Plan(OPENS, closing, 10.0)
+    assert script.closes_for(script)
+    assert not script.closes_for(Plan(OPENS, other, 10.0))
+    assert not script.closes_for(Plan(OPENS, None, 10.0))
+    assert Plan(OPENS, None, 10.0).closes_for(script)
+
+
+def test_an_opening_without_end_ends_by_no_time() -> None:
+    opening = Opening(Plan(OPENS, None, 10.0), until=5.0)
+    assert [opening.ends_by(time) for time in (4.9, 5.0, None)] == [False, True, True]
+    without = Opening(Plan(OPENS, None, 10.0))
+    assert [without.ends_by(time) for time in (4.9, None)] == [False, True]

@@ -8,7 +8,7 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyknockd.doors.schedule import Schedule
+from pyknockd.doors.schedule import LONG_SECONDS, Schedule
 from pyknockd.model import Change, ChangeKind
 
 _numbers = count(1)
@@ -28,7 +28,7 @@ def begin(schedule: Schedule) -> list[Change]:
 
 def queue(schedule: Schedule, one: Change, *keys: Hashable) -> Change:
     """By its door and source, and by ``keys``."""
-    schedule.queue(one, ((one.door, one.source), *keys))
+    schedule.queue(one, ((one.door, one.source), *keys), 0.0)
     return one
 
 
@@ -199,6 +199,41 @@ def test_what_was_never_queued_may_be_done_with() -> None:
     assert schedule.blocked_by(change()) is None
 
 
+def test_what_waits_for_long_is_told_once_with_what_it_waits_for() -> None:
+    schedule = Schedule(64)
+    first, second, third = change(), change(), change()
+    for one in (first, second, third):
+        queue(schedule, one)
+    assert begin(schedule) == [first]
+    assert schedule.next_deadline() == LONG_SECONDS
+    assert schedule.waiting_for_long(LONG_SECONDS - 0.001) == []
+    assert schedule.waiting_for_long(LONG_SECONDS) == [second, third]
+    # Not the second, which waits itself.
+    assert schedule.blocked_by(third) == first
+    assert schedule.waiting_for_long(2 * LONG_SECONDS) == []
+    assert schedule.next_deadline() is None
+
+
+def test_what_went_on_in_time_is_not_told_of_and_wakes_nobody() -> None:
+    schedule = Schedule(64)
+    first, second = queue(schedule, change()), queue(schedule, change())
+    assert begin(schedule) == [first]
+    schedule.done(first)
+    assert begin(schedule) == [second]
+    assert schedule.next_deadline() is None
+    assert schedule.waiting_for_long(LONG_SECONDS) == []
+
+
+def test_who_waits_for_a_place_waits_for_nobody_in_particular() -> None:
+    schedule = Schedule(1)
+    first, second = queue(schedule, change("a")), queue(schedule, change("b"))
+    third = queue(schedule, change("b"))
+    assert begin(schedule) == [first]
+    assert schedule.waiting_for_long(LONG_SECONDS) == [second, third]
+    assert schedule.blocked_by(second) is None
+    assert schedule.blocked_by(third) is None
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_in_any_order_each_is_begun_once_and_none_beside_one_with_a_key_in_common(
@@ -212,7 +247,7 @@ def test_in_any_order_each_is_begun_once_and_none_beside_one_with_a_key_in_commo
         if data.draw(st.booleans()):
             one = change()
             keys[one] = frozenset(data.draw(st.sets(st.sampled_from("abcd"), min_size=1)))
-            schedule.queue(one, keys[one])
+            schedule.queue(one, keys[one], 0.0)
         elif under_way:
             schedule.done(under_way.pop(data.draw(st.integers(0, len(under_way) - 1))))
         for one in begin(schedule):

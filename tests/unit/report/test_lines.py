@@ -113,6 +113,43 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         [Line("ssh: still running after 60 seconds, no longer waited for: go 192.0.2.1")],
     ),
     (
+        e.CommandWaits(0, OPENING, 1.0, None),
+        [
+            Line(
+                "ssh: waits for 1 s now: as many commands run already as may at once"
+                " (limits: commands)",
+                ME,
+            )
+        ],
+    ),
+    (
+        e.CommandWaits(0, OPENING, 1.0, CLOSING),
+        [
+            Line(
+                "ssh: waits for 1 s now: its command before has not ended: back 192.0.2.1",
+                ME,
+            )
+        ],
+    ),
+    (
+        e.CommandWaits(0, OPENING, 1.0, Change(8, ChangeKind.OPEN, "web", "192.0.2.2", "sleep 9")),
+        [
+            Line(
+                "ssh: waits for 1 s now: a command of web for 192.0.2.2 has not ended: sleep 9",
+                ME,
+            )
+        ],
+    ),
+    (
+        e.CommandKilled(0, OPENING),
+        [
+            Line(
+                "ssh: killed, since too many commands do not end (limits: commands): go 192.0.2.1",
+                audience=ALARM,
+            )
+        ],
+    ),
+    (
         e.GivenUp(0, OPENING),
         [Line("ssh: not opened: looking for its rule took too long", ME, ALARM)],
     ),
@@ -227,10 +264,13 @@ SILENT: list[e.Event] = [
 ]
 
 
-ERRORS = (e.Refused, e.CommandEnded, e.GivenUp, e.ClosingFailed, e.ConfigRefused, e.InternalFault)
+ERRORS = (
+    *(e.Refused, e.CommandEnded, e.CommandKilled, e.GivenUp, e.ClosingFailed, e.ConfigRefused),
+    e.InternalFault,
+)
 WARNINGS = (
-    *(e.SequenceChanged, e.CommandHung, e.LockHeld, e.RuleHidden, e.Closed, e.InterfaceChanged),
-    *(e.PacketsDropped, e.FirewallPrepared, e.Trouble),
+    *(e.SequenceChanged, e.CommandHung, e.CommandWaits, e.LockHeld, e.RuleHidden, e.Closed),
+    *(e.InterfaceChanged, e.PacketsDropped, e.FirewallPrepared, e.Trouble),
 )
 
 

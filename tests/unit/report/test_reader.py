@@ -20,8 +20,8 @@ from pyknockd.model.events import (
 from pyknockd.report import log as log_module
 from pyknockd.report import reader
 from pyknockd.report.hostnames import PATIENCE
-from pyknockd.report.log import Log
-from pyknockd.report.reader import SYSLOG_RETRY_SECONDS, Report
+from pyknockd.report.log import SYSLOG_RETRY_SECONDS, Log
+from pyknockd.report.reader import Report
 
 SSH = Door("ssh", (Step(7000, Protocol.TCP), Step(8000, Protocol.TCP)))
 ME, YOU = "192.0.2.1", "192.0.2.2"

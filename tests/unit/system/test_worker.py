@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pyknockd.system import worker as worker_module
 from pyknockd.system.worker import Job, Worker
 from tests.support.lab import PATIENCE
 
@@ -79,10 +78,9 @@ def test_while_nothing_is_done_there_is_nothing_to_read(gate: Gate) -> None:
 
 
 def test_only_so_many_jobs_wait_until_some_are_done(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch
+    gate: Gate,
 ) -> None:
-    monkeypatch.setattr(worker_module, "MOST_WAITING", 3)
-    worker = Worker()
+    worker = Worker(3)
     assert [worker.submit(gate) for _ in range(4)] == [True, True, True, False]
     gate.opened.set()
     finished(worker, 3)
@@ -103,3 +101,14 @@ def test_its_thread_keeps_no_process_from_ending(gate: Gate) -> None:
     Worker().submit(gate)
     (made,) = set(threading.enumerate()) - before
     assert made.daemon
+
+
+def test_that_everything_is_done_can_be_waited_for_and_not_for_ever(gate: Gate) -> None:
+    worker, called = Worker(), list[int]()
+    assert worker.settle(0.0)
+    worker.submit(gate)
+    worker.submit(of(1, called))
+    assert not worker.settle(0.01)
+    gate.opened.set()
+    assert worker.settle(PATIENCE)
+    assert len(worker.done()) == 2
