@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "-i",
         "--interface",
         metavar="NAME",
-        help="listen on these, any or auto (default: eth0, else the default route's)",
+        help="listen on these, any or auto (the default: eth0, else the default route's interface,"
+        " else the only one)",
     )
     add("-d", "--daemon", action="store_true", help="run in the background")
     add("-c", "--config", metavar="FILE", default=CONFIG_PATH, help=f"default {CONFIG_PATH}")
