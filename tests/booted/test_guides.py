@@ -157,6 +157,18 @@ def test_a_host_whose_iptables_is_the_legacy_one(debian: Machine) -> None:
     wait_for_rule(debian, 2200, present=False)
 
 
+def test_fail2bans_jail_is_off_until_somebody_wants_it(newest: Machine) -> None:
+    newest.install_pyknockd()
+    newest.install("fail2ban", "python3-systemd")
+    newest.write("/etc/fail2ban/jail.d/defaults-debian.conf", "")  # there is no sshd here
+    examples = "/usr/share/doc/pyknockd/examples/fail2ban"
+    newest.output(f"cp {examples}/knockd-filter.conf /etc/fail2ban/filter.d/knockd.conf")
+    newest.output(f"cp {examples}/knockd-jail.conf /etc/fail2ban/jail.d/knockd.conf")
+    assert newest.output("fail2ban-client --test").strip().startswith("OK")
+    dump = newest.output("fail2ban-client -d")
+    assert "['add', 'knockd'" not in dump
+
+
 def test_fail2ban_bans_who_guesses(debian: Machine) -> None:
     debian.install_pyknockd()
     debian.install("fail2ban", "python3-systemd")
@@ -164,6 +176,7 @@ def test_fail2ban_bans_who_guesses(debian: Machine) -> None:
     examples = "/usr/share/doc/pyknockd/examples/fail2ban"
     debian.output(f"cp {examples}/knockd-filter.conf /etc/fail2ban/filter.d/knockd.conf")
     debian.output(f"cp {examples}/knockd-jail.conf /etc/fail2ban/jail.d/knockd.conf")
+    debian.output("sed -i 's/^enabled .*/enabled = true/' /etc/fail2ban/jail.d/knockd.conf")
     configure(debian)
     config = debian.file("/etc/knockd.conf")
     config.write_text(config.read_text().replace("seq_timeout = 5", "seq_timeout = 1"))
