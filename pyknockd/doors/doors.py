@@ -37,7 +37,7 @@ class Doors:
         self._journal = journal
         self._limits = limits
         self._firewall = Firewall()
-        self._runner = Runner(self._firewall, limits)
+        self._runner = Runner(self._firewall, limits, self._is_ours)
         self._openings = Openings(limits.commands, journal.save)
 
     def fileno(self) -> int:
@@ -152,6 +152,12 @@ class Doors:
         if change.words is None or not is_iptables(change.words):
             return None
         return self._firewall.effect(change.words)
+
+    def _is_ours(self, change: Change) -> bool:
+        """Whether the rule that ``change`` is to make belongs to another opening already."""
+        effect = self._effect(change)
+        others = (one for one in self._openings.all if one.number != change.opening and one.holds)
+        return effect is not None and any(one.plan.makes == effect.rule for one in others)
 
     def _still_stands(self, plan: Plan, left: Left) -> bool:
         """Whether the rule is there of an opening without end; with a reboot rules go.

@@ -1,15 +1,27 @@
 """Change → kernel: which firewall a command means, and the change itself. Knows no door."""
 
-from pyknockd.firewall.firewall import Applied, Firewall, Outcome, Prepared
+from pyknockd.firewall.firewall import Applied, Firewall, Old, Outcome, Prepared
 from pyknockd.firewall.identity import Effect
-from pyknockd.firewall.program import deletes_by_number, is_iptables
+from pyknockd.firewall.program import (
+    check_words,
+    delete_words,
+    deletes,
+    deletes_by_number,
+    is_iptables,
+)
+from pyknockd.firewall.rule import Adding
 
 __all__ = [
+    "Adding",
     "Applied",
     "Effect",
     "Firewall",
+    "Old",
     "Outcome",
     "Prepared",
+    "check_words",
+    "delete_words",
+    "deletes",
     "deletes_by_number",
     "is_iptables",
 ]

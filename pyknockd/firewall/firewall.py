@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from pyknockd.firewall.legacy import tables as legacy
 from pyknockd.firewall.legacy.tables import LegacyError
 from pyknockd.firewall.nft.tables import Nft, NftError, expressible
 from pyknockd.firewall.program import Kind, Program, is_iptables
-from pyknockd.firewall.rule import Family, Operation, Rule
+from pyknockd.firewall.rule import Adding, Family, Operation, Rule
 from pyknockd.firewall.services import numbered
 from pyknockd.firewall.shadowing import View
 from pyknockd.model import expand
@@ -36,13 +36,25 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Old:
+    """A rule that is there already: ``warning`` is a line if it opens nothing.
+
+    ``buried_by`` is a rule before it that may overrule it until it is added anew, or the empty text.
+    """
+
+    warning: str = ""
+    buried_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
     """An outcome, and what there is to say about it.
 
     ``BUSY``: another program holds iptables' lock, try again soon. ``RUN_THE_PROGRAM``: nothing was
     changed, for ``reason``; the program named is the one to do it. With either, if the command
     ``check``, where there is one, ends with status 0 there is nothing to be added; ``already`` says
-    the same of ``DONE``. ``warning`` is a line on a new rule that opens nothing.
+    the same of ``DONE``. ``warning`` is a line on a new rule that opens nothing; ``old`` is what there
+    is to say of one that is there already, or may be.
     """
 
     outcome: Outcome
@@ -50,6 +62,7 @@ class Applied:
     already: bool = False
     check: tuple[str, ...] = ()
     warning: str = ""
+    old: Old = Old()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +97,24 @@ class Firewall:
         except NftError:
             return False
 
-    def apply(self, words: Sequence[str]) -> Applied:
+    def apply(self, words: Sequence[str], adding: Adding = Adding.ONCE) -> Applied:
         """Make the change that the iptables command ``words`` asks for, if it is certain to be exact."""
         named = self._program(words[0])
         change = _rule(tuple(words[1:]))
-        check = program.check_words(words)
+        looks = adding is Adding.ONCE and program.adds(words)
+        check = program.check_words(words) if looks else ()
         if change is None:
             return Applied(Outcome.RUN_THE_PROGRAM, "it is not understood completely", check=check)
         try:
-            done = self._change(change, named)
+            done = self._change(change, named, adding)
         except (LegacyError, NftError) as error:
             warning = self._warning(change, named)
-            return Applied(Outcome.RUN_THE_PROGRAM, str(error), check=check, warning=warning)
+            old = self._old(change, named) if check else Old()
+            return Applied(Outcome.RUN_THE_PROGRAM, str(error), False, check, warning, old)
         if done is legacy.Change.LOCKED:
             return Applied(Outcome.BUSY, check=check)
         if done is legacy.Change.NOTHING:
-            return Applied(Outcome.DONE, already=True)
+            return Applied(Outcome.DONE, already=True, old=self._old(change, named))
         return Applied(Outcome.DONE, warning=self._warning(change, named))
 
     def effect(self, words: Sequence[str]) -> Effect | None:
@@ -162,12 +177,12 @@ class Firewall:
             self._tables().load()
             expressible(change, named.family)
 
-    def _change(self, change: Rule, named: Program) -> legacy.Change:
+    def _change(self, change: Rule, named: Program, adding: Adding) -> legacy.Change:
         if named.why_not:
             raise NftError(named.why_not)
         if named.kind is Kind.LEGACY:
-            return legacy.apply(change, named.family)
-        made = self._tables().apply(change, named.family)
+            return legacy.apply(change, named.family, adding)
+        made = self._tables().apply(change, named.family, adding)
         return legacy.Change.MADE if made else legacy.Change.NOTHING
 
     def _tables(self) -> Nft:
@@ -184,6 +199,22 @@ class Firewall:
         except (LegacyError, NftError):
             return ""
         return "" if chain is None else shadowing.warning(change, named.family, chain)
+
+    def _old(self, change: Rule, named: Program) -> Old:
+        """What there is to say of the rule of ``change`` if it is there already."""
+        # What stands before a new one is not all that stands before an old one.
+        anywhere = replace(change, operation=Operation.APPEND, position=0)
+        try:
+            chain = self._look(anywhere, named)
+        except (LegacyError, NftError):
+            return Old()
+        if chain is None:
+            return Old()
+        family = named.family
+        return Old(
+            shadowing.warning_of_old(change, family, chain),
+            shadowing.buried_by(change, family, chain),
+        )
 
     def _look(self, change: Rule, named: Program) -> View | None:
         if named.kind is Kind.LEGACY:

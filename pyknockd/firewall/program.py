@@ -26,8 +26,9 @@ _VERSION = re.compile(r" v1\.8\.(\d+) \(nf_tables\)")
 # The releases whose rules are read and written here as they are by themselves: in those before, a
 # port is a match of iptables' own; in those after, who knows. test_nft_forms.py has been run on them.
 _KNOWN = range(9, 14)
-_ADDING = re.compile(r"-[AI]|--append|--insert")
-_OTHER = re.compile(r"(?:-[ACDEFILNPRSXZ]|--(?:append|check|delete|insert|replace|list|flush)).*")
+_INSERTING = ("-I", "--insert")
+_ADDING = ("-A", "--append", *_INSERTING)
+_DELETING = ("-D", "--delete")
 
 
 class Kind(Enum):
@@ -76,19 +77,45 @@ def locate(name: str) -> Program:
     return Program(Kind(behind), family(name))
 
 
-def check_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The command that looks for the rule that ``words`` add; none if they are not sure to add one.
+def adds(words: Sequence[str]) -> bool:
+    """Whether an iptables command is sure to add a rule."""
+    return _command(words) in _ADDING
 
-    It changes nothing, so it need not be understood: `-A CHAIN` or `-I CHAIN [N]` becomes `-C CHAIN`.
+
+def deletes(words: Sequence[str]) -> bool:
+    """Whether an iptables command is sure to delete a rule."""
+    return _command(words) in _DELETING
+
+
+def check_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The command that looks for the rule that ``words`` add or delete; none if unsure."""
+    return _respelled(words, "-C")
+
+
+def delete_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The command that deletes the rule that ``words`` add or delete; none if unsure."""
+    return _respelled(words, "-D")
+
+
+def _command(words: Sequence[str]) -> str:
+    at = iptables.command_at(words)
+    return "" if at is None else words[at]
+
+
+def _respelled(words: Sequence[str], command: str) -> tuple[str, ...]:
+    """``words`` with another command for the same rule, which needs no number any more.
+
+    They need not be understood: `-A CHAIN`, `-I CHAIN [N]` or `-D CHAIN` becomes ``command CHAIN``.
     """
-    found = [at for at, word in enumerate(words) if _OTHER.fullmatch(word)]
-    if len(found) != 1 or not _ADDING.fullmatch(words[found[0]]) or len(words) < found[0] + 2:
+    at = iptables.command_at(words)
+    if at is None or len(words) < at + 2 or words[at] not in (*_ADDING, *_DELETING):
         return ()
-    at = found[0]
     rest = list(words[at + 2 :])
-    if rest and words[at] in ("-I", "--insert") and rest[0].isdigit():
+    if rest and rest[0].isdigit():
+        if words[at] not in _INSERTING:
+            return ()
         del rest[0]
-    return (*words[:at], "-C", words[at + 1], *rest)
+    return (*words[:at], command, words[at + 1], *rest)
 
 
 def deletes_by_number(words: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pyknockd.firewall.conditions import Condition, Meaning, meaning_of, rule_of
+from pyknockd.firewall.conditions import Condition, Meaning, Unsaid, meaning_of, rule_of
 from pyknockd.firewall.iptables import words
 from pyknockd.firewall.rule import Family, Operation, Rule
 
@@ -48,20 +48,64 @@ def is_first(rule: Rule) -> bool:
 
 
 def warning(rule: Rule, family: Family, chain: View) -> str:
-    """One line on why ``rule``, which is in ``chain`` or about to be, opens nothing; mostly empty."""
-    text = _shown(words(rule))
-    if not chain.reachable:
-        return f"the rule {text} opens nothing: no rule leads to the chain {rule.chain}"
+    """One line on why ``rule``, just added or about to be, opens nothing; mostly empty."""
     count = len(chain.rules)
     if rule.operation is Operation.INSERT:
         count = min(count, max(rule.position - 1, 0))
     new = meaning_of(rule, family)
-    others = [r for r in chain.rules[:count] if (r.conditions, r.verdict) != _essence(new)]
-    found = hidden_by(new, others)
+    others = [r for r in chain.rules[:count] if _essence(r) != _essence(new)]
+    return _warning(rule, new, others, chain.reachable)
+
+
+def warning_of_old(rule: Rule, family: Family, chain: View) -> str:
+    """The same on a rule that is in ``chain`` already, all of whose rules are given."""
+    old = meaning_of(rule, family)
+    before = _before(old, chain.rules)
+    if len(before) == len(chain.rules) and not old.exact:
+        before = ()  # it may be any of them
+    return _warning(rule, old, before, chain.reachable)
+
+
+def buried_by(rule: Rule, family: Family, chain: View) -> str:
+    """What may overrule ``rule``, which is in ``chain`` already, until it is inserted anew.
+
+    Rules of the chain, all of which are given; empty if that would not help. To move a rule that
+    nothing hides does no harm, so this need not be certain.
+    """
+    if rule.operation is not Operation.INSERT:
+        return ""
+    old = meaning_of(rule, family)
+    before = _before(old, chain.rules)[max(rule.position - 1, 0) :]
+    found = next((other for other in before if _may_overrule(other, old)), None)
+    return "" if found is None else _shown(words(rule_of(found, rule.table, rule.chain)))
+
+
+def _before(old: Meaning, rules: Sequence[Meaning]) -> Sequence[Meaning]:
+    """Those of ``rules`` that are sure to stand before ``old``, which is one of them or further on."""
+    for at, rule in enumerate(rules):
+        same = _essence(rule) == _essence(old)
+        half_read = Unsaid.UNKNOWN in rule.unsaid and rule.conditions <= old.conditions
+        if same or (half_read and rule.verdict in ("", old.verdict)):
+            return rules[:at]
+    return rules
+
+
+def _may_overrule(rule: Meaning, later: Meaning) -> bool:
+    """Whether ``rule`` may decide otherwise, by itself or in another chain, on a packet of ``later``."""
+    decides = rule.verdict in _FINAL or rule.verdict.startswith(("jump ", "goto "))
+    apart = any(_exclude(a, b) for a in rule.conditions for b in later.conditions)
+    return decides and rule.verdict != later.verdict and not apart
+
+
+def _warning(rule: Rule, meaning: Meaning, before: Sequence[Meaning], reachable: bool) -> str:
+    text = _shown(words(rule))
+    if not reachable:
+        return f"the rule {text} opens nothing: no rule leads to the chain {rule.chain}"
+    found = hidden_by(meaning, before)
     if found is None:
         return ""
-    before = _shown(words(rule_of(others[found], rule.table, rule.chain)))
-    return f"the rule {text} opens nothing: it stands behind {before}"
+    hiding = _shown(words(rule_of(before[found], rule.table, rule.chain)))
+    return f"the rule {text} opens nothing: it stands behind {hiding}"
 
 
 def _shown(command: Sequence[str]) -> str:
@@ -82,27 +126,22 @@ def _implies(narrow: Condition, wide: Condition) -> bool:
         return True
     if narrow.what != wide.what:
         return False
-    if wide.what in ("saddr", "daddr"):
-        return _within(narrow, wide, _network_holds, _networks_meet)
-    if wide.what in ("sport", "dport"):
-        return _within(narrow, wide, _ports_hold, _ports_meet)
-    if wide.what in ("iif", "oif"):
-        return _within(narrow, wide, _name_holds, _names_meet)
-    if wide.what == "protocol":
-        # Another protocol than the one that is excluded.
-        return wide.negated and not narrow.negated and narrow.value != wide.value
-    return False
-
-
-def _within(
-    narrow: Condition,
-    wide: Condition,
-    holds: Callable[[Condition, Condition], bool],
-    meet: Callable[[Condition, Condition], bool],
-) -> bool:
+    if wide.what not in _OVERLAPS:
+        return False
+    holds, meet = _OVERLAPS[wide.what]
     if narrow.negated:
         return wide.negated and holds(narrow, wide)
     return not meet(narrow, wide) if wide.negated else holds(wide, narrow)
+
+
+def _exclude(one: Condition, other: Condition) -> bool:
+    """Whether no packet is one of which both are true; certain if so."""
+    if one.what != other.what or one.what not in _OVERLAPS:
+        return False
+    holds, meet = _OVERLAPS[one.what]
+    if one.negated:
+        return not other.negated and holds(one, other)
+    return holds(other, one) if other.negated else not meet(one, other)
 
 
 def _network_holds(outer: Condition, inner: Condition) -> bool:
@@ -134,3 +173,17 @@ def _name_holds(outer: Condition, inner: Condition) -> bool:
 
 def _names_meet(one: Condition, other: Condition) -> bool:
     return _name_holds(one, other) or _name_holds(other, one)
+
+
+def _equal(one: Condition, other: Condition) -> bool:
+    return one.value == other.value
+
+
+_Overlap = Callable[[Condition, Condition], bool]
+# Whether one holds all that the other does, and whether they have anything in common.
+_OVERLAPS: dict[str, tuple[_Overlap, _Overlap]] = {
+    **dict.fromkeys(("saddr", "daddr"), (_network_holds, _networks_meet)),
+    **dict.fromkeys(("sport", "dport"), (_ports_hold, _ports_meet)),
+    **dict.fromkeys(("iif", "oif"), (_name_holds, _names_meet)),
+    "protocol": (_equal, _equal),
+}

@@ -263,6 +263,15 @@ class RuleHidden:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleMoved:
+    """The rule of a change was there already, and has been moved in front of the rule ``behind``."""
+
+    time: float
+    change: Change
+    behind: str
+
+
+@dataclass(frozen=True, slots=True)
 class LeftToProgram:
     """A change could not be made in process, for ``reason``: the program named makes it."""
 
@@ -431,6 +440,7 @@ ChangeEvent = (
     | LockHeld
     | RuleGone
     | RuleHidden
+    | RuleMoved
     | LeftToProgram
     | AlreadyThere
     | ClosingFailed

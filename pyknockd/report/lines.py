@@ -41,6 +41,7 @@ from pyknockd.model.events import (
     Reloading,
     RuleGone,
     RuleHidden,
+    RuleMoved,
     SequenceChanged,
     Side,
     StageReached,
@@ -195,6 +196,11 @@ def _rule_hidden(event: RuleHidden) -> Iterator[Line]:
     yield _warning(f"{event.change.door}: {event.text}")
 
 
+def _rule_moved(event: RuleMoved) -> Iterator[Line]:
+    text = f"{event.change.door}: its rule was there already, moved in front of {event.behind}"
+    yield Line(text, event.change.source)
+
+
 def _left_to_program(event: LeftToProgram) -> Iterator[Line]:
     text = f"{event.change.door}: not in process: {event.reason}"
     yield Line(text, audience=Audience.DEBUG)
@@ -300,6 +306,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     LockHeld: _lock_held,
     RuleGone: _rule_gone,
     RuleHidden: _rule_hidden,
+    RuleMoved: _rule_moved,
     LeftToProgram: _left_to_program,
     ClosingFailed: _closing_failed,
     Closed: _closed,

@@ -79,6 +79,20 @@ def test_killed_at_any_instant_it_leaves_no_door_open_and_no_other_rule_touched(
     assert "non-zero" not in daemon.text()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_door_that_a_rule_closes_is_closed_by_the_next_daemon(hosts: Lab, kind: str) -> None:
+    rule = "INPUT -s %IP% -p tcp --dport 22 -j DROP"
+    hosts.server.run(kind, *f"-A {rule.replace('%IP%', CLIENT_4)}".split())
+    closing = f"{kind} -A {rule}"
+    config = hosts.config(door(f"{kind} -D {rule}", cmd_timeout="3", stop_command=closing))
+    daemon = hosts.start(config)
+    hosts.knock(7000)
+    until(lambda: not hosts.rules(kind), "the rule is gone")
+    daemon = restart(hosts, config, daemon, signal.SIGTERM)
+    daemon.wait_for("command timeout")
+    until(lambda: hosts.rules(kind), "the rule is there again")
+
+
 def journal(hosts: Lab) -> Path:
     (path,) = (hosts.folder / "state").glob("doors-*.sqlite")
     return path

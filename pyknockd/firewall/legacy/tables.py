@@ -21,7 +21,7 @@ from typing import Any
 
 from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.legacy import entry as entries
-from pyknockd.firewall.rule import Extension, Family, Operation, Option, Rule, network
+from pyknockd.firewall.rule import Adding, Extension, Family, Operation, Option, Rule, network
 from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
 from pyknockd.system.trust import nowhere
 
@@ -58,14 +58,14 @@ def load() -> None:
     _iptc()
 
 
-def apply(rule: Rule, family: Family) -> Change:
+def apply(rule: Rule, family: Family, adding: Adding = Adding.ONCE) -> Change:
     """Make one change, unless someone else holds the lock. Raises LegacyError, nothing changed."""
     iptc = _iptc()
     with _lock() as held:
         if not held:
             return Change.LOCKED
         try:
-            return Change.MADE if _change(iptc, rule, family) else Change.NOTHING
+            return Change.MADE if _change(iptc, rule, family, adding) else Change.NOTHING
         except (iptc.IPTCError, iptc.errors.XTablesError) as error:
             raise LegacyError(_text(error)) from error
         except (ValueError, AttributeError, TypeError) as error:
@@ -81,7 +81,7 @@ def is_there(rule: Rule, family: Family) -> bool:
     try:
         with _table(iptc, rule.table, family) as table:
             chain = iptc.Chain(table, rule.chain)
-            return table.is_chain(rule.chain) and _is_there(
+            return table.is_chain(rule.chain) and _take_away(
                 iptc, chain, _entry(iptc, rule, family, table)
             )
     except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
@@ -170,7 +170,7 @@ def _table(iptc: Any, name: str, family: Family) -> Iterator[Any]:
         table.close()
 
 
-def _change(iptc: Any, rule: Rule, family: Family) -> bool:
+def _change(iptc: Any, rule: Rule, family: Family, adding: Adding) -> bool:
     """Whether anything had to be changed."""
     with _table(iptc, rule.table, family) as table:
         if not table.is_chain(rule.chain):
@@ -182,12 +182,11 @@ def _change(iptc: Any, rule: Rule, family: Family) -> bool:
             entry = _entry(iptc, rule, family, table)
             if rule.operation is Operation.DELETE:
                 chain.delete_rule(entry)
-            elif _is_there(iptc, chain, entry):
-                return False
-            elif rule.operation is Operation.APPEND:
-                chain.append_rule(entry)
             else:
-                chain.insert_rule(entry, max(rule.position - 1, 0))
+                there = adding is not Adding.AGAIN and _take_away(iptc, chain, entry)
+                if there and adding is Adding.ONCE:
+                    return False
+                _add(chain, entry, rule)
         table.commit()
         return True
 
@@ -199,8 +198,15 @@ def _delete_number(table: Any, rule: Rule) -> None:
         raise LegacyError(f"no rule {rule.position} in {rule.chain}")
 
 
-def _is_there(iptc: Any, chain: Any, entry: Any) -> bool:
-    """What `iptables -C` finds, a deletion would. It is not committed, so none takes place."""
+def _add(chain: Any, entry: Any, rule: Rule) -> None:
+    if rule.operation is Operation.APPEND:
+        chain.append_rule(entry)
+    else:
+        chain.insert_rule(entry, max(rule.position - 1, 0))
+
+
+def _take_away(iptc: Any, chain: Any, entry: Any) -> bool:
+    """Whether it was there, as `iptables -C` tells; gone it is only once that is committed."""
     try:
         chain.delete_rule(entry)
     except iptc.IPTCError:

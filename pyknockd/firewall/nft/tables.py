@@ -15,7 +15,7 @@ from pyknockd.firewall.nft import statement
 from pyknockd.firewall.nft.expressions import read
 from pyknockd.firewall.nft.netlink import Chain, Change, Entry, NetlinkError, Reader
 from pyknockd.firewall.nft.statement import Form
-from pyknockd.firewall.rule import Family, Operation, Rule
+from pyknockd.firewall.rule import Adding, Family, Operation, Rule
 from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
 
 _FAMILIES = {Family.IPV4: (2, "ip"), Family.IPV6: (10, "ip6")}  # NFPROTO_*, and nft's word
@@ -64,7 +64,7 @@ class Nft:
         except NetlinkError as error:
             raise NftError(str(error)) from error
 
-    def apply(self, rule: Rule, family: Family) -> bool:
+    def apply(self, rule: Rule, family: Family, adding: Adding = Adding.ONCE) -> bool:
         """Make one change; False if the rule to be added was there. Raises NftError, nothing changed."""
         self.load()
         wanted = expressible(rule, family)
@@ -74,9 +74,11 @@ class Nft:
             if rule.operation is Operation.DELETE:
                 self._delete(place, rule, chain, wanted)
                 return True
-            if wanted is None or _find(chain, wanted, family) is not None:
+            at = None if wanted is None else _find(chain, wanted, family)
+            if wanted is None or (at is not None and adding is Adding.ONCE):
                 return False
-            self._add(place, rule, chain, wanted)
+            old = None if at is None or adding is Adding.AGAIN else chain.entries()[at]
+            self._add(place, rule, chain, wanted, old)
         except NetlinkError as error:
             self._chains.clear()
             raise NftError(str(error)) from error
@@ -117,7 +119,10 @@ class Nft:
         before = [] if is_first(rule) else chain.entries()[:MOST_RULES]
         return View([_meaning(entry, family) for entry in before], reachable)
 
-    def _add(self, place: _Place, rule: Rule, chain: Chain, wanted: Form) -> None:
+    def _add(
+        self, place: _Place, rule: Rule, chain: Chain, wanted: Form, old: Entry | None
+    ) -> None:
+        """Add ``wanted``, and take ``old`` away in the same transaction."""
         at = max(rule.position - 1, 0)
         last = rule.operation is Operation.APPEND or (at and at == len(chain.entries()))
         if last:
@@ -129,6 +134,8 @@ class Nft:
         else:
             before = chain.entries()[at].handle
             command = f"insert rule {_name(place)} handle {before} {wanted.text}"
+        if old is not None:
+            command += f"\ndelete rule {_name(place)} handle {old.handle}"
         self._reader.listen(True)
         try:
             self._change(command)
@@ -145,7 +152,9 @@ class Nft:
             self._change(f"delete rule {_name(place)} handle {added.handle}")
             self._chains.clear()
             raise NftError("libnftables made another rule of it")
-        if last:
+        if old is not None:
+            del self._chains[place]
+        elif last:
             chain.append(added)
         elif at == 0:
             chain.prepend(added)

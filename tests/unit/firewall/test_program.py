@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.firewall.program import Kind, Program, check_words, family, find, is_iptables
+from pyknockd.firewall.extensions import MATCHES, TARGETS
+from pyknockd.firewall.program import (
+    Kind,
+    Program,
+    adds,
+    check_words,
+    delete_words,
+    deletes,
+    family,
+    find,
+    is_iptables,
+)
 from pyknockd.firewall.rule import Family
 
 
@@ -17,17 +28,45 @@ from pyknockd.firewall.rule import Family
         ("iptables -I INPUT 3 -j X --unknown", "iptables -C INPUT -j X --unknown"),
         ("ip6tables -w -t nat --insert A -j DROP", "ip6tables -w -t nat -C A -j DROP"),
         ("iptables -j DROP --append INPUT", "iptables -j DROP -C INPUT"),
-        ("iptables -D INPUT -s 192.0.2.1 -j ACCEPT", None),
-        ("iptables -A INPUT -m comment --comment -D -j ACCEPT", None),
+        ("iptables -D INPUT -s 192.0.2.1 -j ACCEPT", "iptables -C INPUT -s 192.0.2.1 -j ACCEPT"),
+        ("iptables --delete INPUT -j X --unknown", "iptables -C INPUT -j X --unknown"),
+        (
+            "iptables -A INPUT -m comment --comment -D -j ACCEPT",
+            "iptables -C INPUT -m comment --comment -D -j ACCEPT",
+        ),
+        (
+            "iptables -m comment --comment -A -D INPUT -j ACCEPT",
+            "iptables -m comment --comment -A -C INPUT -j ACCEPT",
+        ),
+        ("iptables -I INPUT --unknown -D -j ACCEPT", None),
+        ("iptables -D INPUT 3", None),
+        ("iptables -A INPUT 3", None),
         ("iptables -F", None),
         ("iptables -A", None),
         ("iptables -AINPUT -j DROP", None),
     ],
 )
-def test_what_adds_a_rule_has_a_command_that_looks_for_it(
+def test_what_adds_or_deletes_a_rule_has_a_command_that_looks_for_it(
     command: str, looking: str | None
 ) -> None:
     assert check_words(command.split()) == tuple(looking.split() if looking else ())
+
+
+def test_what_adds_a_rule_has_a_command_that_deletes_it() -> None:
+    words = ["iptables", "-I", "INPUT", "3", "-m", "comment", "--comment", "-I", "-j", "ACCEPT"]
+    assert adds(words)
+    assert not deletes(words)
+    deleting = ["iptables", "-D", "INPUT", "-m", "comment", "--comment", "-I", "-j", "ACCEPT"]
+    assert delete_words(words) == tuple(deleting)
+    assert deletes(deleting)
+    assert not adds(deleting)
+
+
+def test_an_option_takes_as_many_values_whoever_has_it() -> None:
+    counts: dict[str, int] = {}
+    for options in (*MATCHES.values(), *TARGETS.values()):
+        for option, count in options.items():
+            assert counts.setdefault(option, count) == count
 
 
 @pytest.mark.parametrize("name", ["iptables", "/usr/sbin/ip6tables-nft", "iptables-legacy"])

@@ -157,6 +157,10 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
     (e.RuleGone(0, CLOSING), [Line("ssh: closed already for 192.0.2.1", audience=DEBUG)]),
     (e.RuleHidden(0, OPENING, "opens nothing"), [Line("ssh: opens nothing")]),
     (
+        e.RuleMoved(0, OPENING, "-A INPUT -j DROP"),
+        [Line("ssh: its rule was there already, moved in front of -A INPUT -j DROP", ME)],
+    ),
+    (
         e.LeftToProgram(0, OPENING, "a new match"),
         [Line("ssh: not in process: a new match", audience=DEBUG)],
     ),
