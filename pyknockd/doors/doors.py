@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from pyknockd.doors.families import missing_directives
 from pyknockd.doors.journal import Journal
 from pyknockd.doors.lifetime import Openings
 from pyknockd.doors.opening import Plan
@@ -39,6 +40,8 @@ class Doors:
         self._firewall = Firewall()
         self._runner = Runner(self._firewall, limits, self._is_ours)
         self._openings = Openings(limits.commands, journal.save)
+        # Of what each lacks: every knock would tell it again.
+        self._told: set[Door] = set()
 
     def fileno(self) -> int:
         """Readable when ``work`` has something to tell."""
@@ -46,6 +49,7 @@ class Doors:
 
     def prepare(self, doors: Iterable[Door], now: float) -> list[Event]:
         """Find out how each command will be run, and load what that takes."""
+        self._told.clear()
         prepared = self._firewall.prepare(templates(doors))
         return [FirewallPrepared(now, prepared.ways, prepared.warnings)]
 
@@ -79,7 +83,12 @@ class Doors:
             return
         opening = expand(door.opening.for_source(source), source)
         closing = expand(door.closing.for_source(source), source)
-        if _too_long(opening):
+        missing = missing_directives(door, over_ipv6=":" in source)
+        if missing:
+            text, told = " and ".join(missing), door in self._told
+            self._told.add(door)
+            yield Refused(now, source, door, RefusalCause.OTHER_FAMILY, text, quiet=told)
+        elif _too_long(opening):
             yield Refused(now, source, door, RefusalCause.START_COMMAND_TOO_LONG)
         elif _too_long(closing):
             yield Refused(now, source, door, RefusalCause.STOP_COMMAND_TOO_LONG)

@@ -2,12 +2,12 @@
 
 from pyknockd.firewall.firewall import Applied, Firewall, Old, Outcome, Prepared
 from pyknockd.firewall.identity import Effect
+from pyknockd.firewall.names import is_iptables
 from pyknockd.firewall.program import (
     check_words,
     delete_words,
     deletes,
     deletes_by_number,
-    is_iptables,
 )
 from pyknockd.firewall.rule import Adding
 

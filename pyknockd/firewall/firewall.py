@@ -11,8 +11,9 @@ from pyknockd.firewall import iptables, program, shadowing
 from pyknockd.firewall.identity import Effect, effect_of
 from pyknockd.firewall.legacy import tables as legacy
 from pyknockd.firewall.legacy.tables import LegacyError
+from pyknockd.firewall.names import family, is_iptables
 from pyknockd.firewall.nft.tables import Nft, NftError, expressible
-from pyknockd.firewall.program import Kind, Program, is_iptables
+from pyknockd.firewall.program import Kind, Program
 from pyknockd.firewall.rule import Adding, Family, Operation, Rule
 from pyknockd.firewall.services import numbered
 from pyknockd.firewall.shadowing import View
@@ -210,10 +211,9 @@ class Firewall:
             return Old()
         if chain is None:
             return Old()
-        family = named.family
         return Old(
-            shadowing.warning_of_old(change, family, chain),
-            shadowing.buried_by(change, family, chain),
+            shadowing.warning_of_old(change, named.family, chain),
+            shadowing.buried_by(change, named.family, chain),
         )
 
     def _look(self, change: Rule, named: Program) -> View | None:
@@ -234,4 +234,4 @@ def _sample(template: str) -> list[str] | None:
     words = split(template)
     if not words or not is_iptables(words):
         return None
-    return split(expand(template, _SAMPLES[program.family(words[0])]))
+    return split(expand(template, _SAMPLES[family(words[0])]))

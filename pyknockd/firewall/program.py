@@ -10,18 +10,13 @@ from os.path import realpath
 from pathlib import Path
 
 from pyknockd.firewall import iptables
+from pyknockd.firewall.names import base_name, family
 from pyknockd.firewall.rule import Family, Operation
 from pyknockd.system.process import CommandError, output
 from pyknockd.system.trust import find_program
 
 # What is behind all of iptables' names, once links and alternatives are followed.
 _BEHIND = {"xtables-legacy-multi": "legacy", "xtables-nft-multi": "nf_tables"}
-_FAMILIES = {"iptables": Family.IPV4, "ip6tables": Family.IPV6}
-_NAMES = {
-    f"{name}{kind}": family
-    for name, family in _FAMILIES.items()
-    for kind in ("", "-legacy", "-nft")
-}
 _VERSION = re.compile(r" v1\.8\.(\d+) \(nf_tables\)")
 # The releases whose rules are read and written here as they are by themselves: in those before, a
 # port is a match of iptables' own; in those after, who knows. test_nft_forms.py has been run on them.
@@ -48,16 +43,6 @@ class Program:
     why_not: str = ""
 
 
-def is_iptables(words: Sequence[str]) -> bool:
-    """Whether ``words`` call iptables or ip6tables, under any of their names."""
-    return bool(words) and _base(words[0]) in _NAMES
-
-
-def family(name: str) -> Family:
-    """The family whose rules the program changes."""
-    return _NAMES[_base(name)]
-
-
 def find(name: str) -> Program:
     """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
     found, path = locate(name), find_program(name)
@@ -71,7 +56,7 @@ def locate(name: str) -> Program:
     path = find_program(name)
     if path is None:
         return Program(Kind.UNKNOWN, family(name), "no such program")
-    behind = _BEHIND.get(_base(realpath(path)))
+    behind = _BEHIND.get(base_name(realpath(path)))
     if behind is None:
         return Program(Kind.UNKNOWN, family(name), f"it leads to {realpath(path)}")
     return Program(Kind(behind), family(name))
@@ -145,7 +130,3 @@ def _unknown_release(path: str) -> str:
     if found is None or int(found[1]) not in _KNOWN:
         return f"not known to be alike: {said.strip()}"
     return ""
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]

@@ -123,6 +123,11 @@ def _refused(event: Refused) -> Iterator[Line]:
     elif event.cause is RefusalCause.STOP_COMMAND_TOO_LONG:
         text = "error: parsed stop command has been truncated! --> won't execute start command"
         yield _error(text)
+    elif event.cause is RefusalCause.OTHER_FAMILY:
+        if not event.quiet:
+            came, is_for = ("IPv6", "IPv4") if ":" in event.source else ("IPv4", "IPv6")
+            text = f"{event.source} came over {came}, and its command is for {is_for}"
+            yield _error(f"{event.door.name}: {text}: add {event.text}")
     elif event.cause is RefusalCause.TOO_MANY_WAIT:
         text = f"{event.door.name}: the door stays shut: too many commands wait already"
         yield _error(text, event.source, Audience.LOG)

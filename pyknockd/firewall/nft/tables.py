@@ -125,15 +125,7 @@ class Nft:
         """Add ``wanted``, and take ``old`` away in the same transaction."""
         at = max(rule.position - 1, 0)
         last = rule.operation is Operation.APPEND or (at and at == len(chain.entries()))
-        if last:
-            command = f"add rule {_name(place)} {wanted.text}"
-        elif at == 0:
-            command = f"insert rule {_name(place)} {wanted.text}"
-        elif at > len(chain.entries()):
-            raise NftError("the chain has fewer rules")
-        else:
-            before = chain.entries()[at].handle
-            command = f"insert rule {_name(place)} handle {before} {wanted.text}"
+        command = _adding(place, wanted, chain, None if last else at)
         if old is not None:
             command += f"\ndelete rule {_name(place)} handle {old.handle}"
         self._reader.listen(True)
@@ -207,6 +199,17 @@ def expressible(rule: Rule, family: Family) -> Form | None:
     if found is None:
         raise NftError("no form for it that is certain")
     return found
+
+
+def _adding(place: _Place, wanted: Form, chain: Chain, at: int | None) -> str:
+    """What makes ``wanted`` the rule ``at`` of its chain, None for the last. Raises NftError."""
+    if at is None:
+        return f"add rule {_name(place)} {wanted.text}"
+    if at == 0:
+        return f"insert rule {_name(place)} {wanted.text}"
+    if at > len(chain.entries()):
+        raise NftError("the chain has fewer rules")
+    return f"insert rule {_name(place)} handle {chain.entries()[at].handle} {wanted.text}"
 
 
 def _library() -> Any:

@@ -14,9 +14,7 @@ from pyknockd.firewall.program import (
     check_words,
     delete_words,
     deletes,
-    family,
     find,
-    is_iptables,
 )
 from pyknockd.firewall.rule import Family
 
@@ -67,23 +65,6 @@ def test_an_option_takes_as_many_values_whoever_has_it() -> None:
     for options in (*MATCHES.values(), *TARGETS.values()):
         for option, count in options.items():
             assert counts.setdefault(option, count) == count
-
-
-@pytest.mark.parametrize("name", ["iptables", "/usr/sbin/ip6tables-nft", "iptables-legacy"])
-def test_a_command_is_known_by_its_programs_name(name: str) -> None:
-    assert is_iptables([name, "-F"])
-
-
-@pytest.mark.parametrize(
-    "words", [[], ["iptables-save"], ["nft"], ["sudo", "iptables", "-F"], [""]]
-)
-def test_no_other_command_is_taken_for_iptables(words: list[str]) -> None:
-    assert not is_iptables(words)
-
-
-def test_the_family_stands_in_the_name() -> None:
-    assert family("/sbin/iptables-nft") is Family.IPV4
-    assert family("ip6tables") is Family.IPV6
 
 
 def installed(folder: Path, behind: str, version: str) -> str:

@@ -87,6 +87,25 @@ KNOCKDS_WORDS: list[tuple[e.Event, list[Line]]] = [
 
 OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
     (
+        e.Refused(0, "fd08::1", SSH, e.RefusalCause.OTHER_FAMILY, "Stop_Command_6 = x"),
+        [
+            Line(
+                "ssh: fd08::1 came over IPv6, and its command is for IPv4: add Stop_Command_6 = x",
+                audience=ALARM,
+            )
+        ],
+    ),
+    (
+        e.Refused(0, ME, SSH, e.RefusalCause.OTHER_FAMILY, "Start_Command = x"),
+        [
+            Line(
+                "ssh: 192.0.2.1 came over IPv4, and its command is for IPv6: add Start_Command = x",
+                audience=ALARM,
+            )
+        ],
+    ),
+    (e.Refused(0, ME, SSH, e.RefusalCause.OTHER_FAMILY, "Start_Command = x", quiet=True), []),
+    (
         e.Refused(0, ME, SSH, e.RefusalCause.TOO_MANY_WAIT),
         [Line("ssh: the door stays shut: too many commands wait already", ME)],
     ),
