@@ -149,7 +149,7 @@ class Firewall:
             words = _sample(template)
             change = None if words is None else _rule(tuple(words[1:]))
             if words is not None and change is not None:
-                found.append(self._warning(change, program.locate(words[0])))
+                found.append(self._warning(change, program.find(words[0])))
         return [line for line in found if line]
 
     def _program(self, name: str) -> Program:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from os.path import realpath
 from pathlib import Path
@@ -15,16 +16,6 @@ from pyknockd.firewall.rule import Family, Operation
 from pyknockd.system.process import CommandError, output
 from pyknockd.system.trust import find_program
 
-# What is behind all of iptables' names, once links and alternatives are followed.
-_BEHIND = {"xtables-legacy-multi": "legacy", "xtables-nft-multi": "nf_tables"}
-_VERSION = re.compile(r" v1\.8\.(\d+) \(nf_tables\)")
-# The releases whose rules are read and written here as they are by themselves: in those before, a
-# port is a match of iptables' own; in those after, who knows. test_nft_forms.py has been run on them.
-_KNOWN = range(9, 14)
-_INSERTING = ("-I", "--insert")
-_ADDING = ("-A", "--append", *_INSERTING)
-_DELETING = ("-D", "--delete")
-
 
 class Kind(Enum):
     """Which tables a program changes."""
@@ -32,6 +23,19 @@ class Kind(Enum):
     LEGACY = "legacy"
     NF_TABLES = "nf_tables"
     UNKNOWN = "unknown"
+
+
+# What is behind all of iptables' names, once links and alternatives are followed.
+_BEHIND = {"xtables-legacy-multi": Kind.LEGACY, "xtables-nft-multi": Kind.NF_TABLES}
+_VERSION = re.compile(rb"(?<![\d.])1\.8\.(\d+) \(nf_tables\)")
+_MOST_BYTES = 4 << 20
+# The releases whose rules are read and written here as they are by themselves: in those before, a
+# port is a match of iptables' own; in those after, who knows. test_nft_forms.py has been run on them.
+_KNOWN = range(9, 14)
+_PATIENCE_SECONDS = 1.0  # to wait longer for a program would keep the doors from closing in time
+_INSERTING = ("-I", "--insert")
+_ADDING = ("-A", "--append", *_INSERTING)
+_DELETING = ("-D", "--delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +48,16 @@ class Program:
 
 
 def find(name: str) -> Program:
-    """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
-    found, path = locate(name), find_program(name)
-    if found.kind is Kind.NF_TABLES and path is not None:
-        return replace(found, why_not=_unknown_release(path))
-    return found
-
-
-def locate(name: str) -> Program:
-    """What the command's first word leads to, as far as can be told without running it."""
+    """What the command's first word leads to. Runs nothing, so that nothing is waited for."""
     path = find_program(name)
     if path is None:
         return Program(Kind.UNKNOWN, family(name), "no such program")
-    behind = _BEHIND.get(base_name(realpath(path)))
+    real = realpath(path)
+    behind = _BEHIND.get(base_name(real))
     if behind is None:
-        return Program(Kind.UNKNOWN, family(name), f"it leads to {realpath(path)}")
-    return Program(Kind(behind), family(name))
+        return Program(Kind.UNKNOWN, family(name), f"it leads to {real}")
+    known = behind is Kind.LEGACY or _is_known_release(real)
+    return Program(behind, family(name), "" if known else "its release is not known to be alike")
 
 
 def adds(words: Sequence[str]) -> bool:
@@ -114,19 +112,18 @@ def legacy_rules() -> bool:
     for name in ("ip", "ip6"):
         try:
             tables = Path(f"/proc/thread-self/net/{name}_tables_names").read_text()
-            if tables and "\n-A " in output([f"{name}tables-legacy-save"]):
+            if tables and "\n-A " in output([f"{name}tables-legacy-save"], _PATIENCE_SECONDS):
                 return True
         except (OSError, CommandError):
             pass
     return False
 
 
-def _unknown_release(path: str) -> str:
+def _is_known_release(path: str) -> bool:
+    """Whether the program is of one of the releases, by the text that it has for `-V`."""
     try:
-        said = output([path, "-V"])
-    except CommandError as error:
-        return str(error)
-    found = _VERSION.search(said)
-    if found is None or int(found[1]) not in _KNOWN:
-        return f"not known to be alike: {said.strip()}"
-    return ""
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = set(_VERSION.findall(file.read(_MOST_BYTES)))
+    except OSError:
+        return False
+    return len(found) == 1 and int(found.pop()) in _KNOWN

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -336,6 +337,23 @@ def test_each_command_is_said_to_go_its_way(hosts: Lab) -> None:
         assert not said.warnings
         (warning,) = firewall.prepare(templates).warnings
         assert warning.startswith("there are rules in the legacy")
+
+
+def test_getting_ready_waits_for_no_program_that_hangs(
+    hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload gets ready in the loop."""
+    for name in ("iptables-legacy-save", "xtables-nft-multi"):
+        (tmp_path / name).write_text("#!/bin/sh\nsleep 60\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "iptables").symlink_to("xtables-nft-multi")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    hosts.server.run("iptables-legacy", "-A", "FORWARD", "-j", "ACCEPT")
+    with hosts.server.inside():
+        began = time.monotonic()
+        said = Firewall().prepare(["iptables -A INPUT -s %IP% -j ACCEPT"])
+        assert time.monotonic() - began < 10
+    assert said.warnings == ()
 
 
 def _tell(what: str, done: Counter[str]) -> None:

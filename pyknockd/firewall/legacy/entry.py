@@ -12,10 +12,11 @@ from pyknockd.firewall.conditions import Condition, Meaning, Unsaid
 from pyknockd.firewall.extensions import TARGETS
 from pyknockd.firewall.rule import Family
 
+# As the compiler lays it out: on some machines the counters, 0Q, begin at a multiple of 4, not of 8.
 # addresses and masks, interfaces and their masks, protocol, flags, inverting flags, target's offset
 _HEADS = {
-    Family.IPV4: struct.Struct("=4s4s4s4s16s16s16s16sHBB4xH2x4x16x"),
-    Family.IPV6: struct.Struct("=16s16s16s16s16s16s16s16sHxBB3x4xH2x4x4x16x"),
+    Family.IPV4: struct.Struct("@4s4s4s4s16s16s16s16sHBB0I4xH2x4x0Q16x"),
+    Family.IPV6: struct.Struct("@16s16s16s16s16s16s16s16sHxBB0I4xH2x4x0Q16x"),
 }
 _INVERTED_IN, _INVERTED_OUT, _INVERTED_SOURCE, _INVERTED_DESTINATION = 0x01, 0x02, 0x08, 0x10
 _INVERTED_PROTOCOL = 0x40

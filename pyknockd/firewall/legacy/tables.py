@@ -145,8 +145,9 @@ def _iptc() -> Any:
 def _lock() -> Iterator[bool]:
     """Iptables' own lock, or False at once if it is taken."""
     path = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise LegacyError(f"cannot open {path}: {error.strerror}") from error
     try:

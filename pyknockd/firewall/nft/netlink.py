@@ -35,7 +35,7 @@ _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_USE = 1, 3, 4, 6  # NFTA_CHAIN_*
 _GENERATION_ID = 1  # NFTA_GEN_ID
 _BUFFER = 1 << 20
 _ATTEMPTS = 5
-_PATIENCE = struct.pack("ll", 2, 0)  # struct timeval: no answer for so long is none
+_PATIENCE_SECONDS = 2.0  # no answer for so long is none
 _SOL_NETLINK, _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _CHANGES = 270, 1, 2, 7  # NFNLGRP_NFTABLES
 
 _HEADER = struct.Struct("=IHHIIBBH")  # nlmsghdr, nfgenmsg
@@ -102,7 +102,7 @@ class Reader:
         try:
             kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
             self._socket = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+            self._socket.settimeout(_PATIENCE_SECONDS)
             self._socket.bind((0, 0))
         except OSError as error:
             raise NetlinkError(f"netlink: {error.strerror}") from error
@@ -160,13 +160,16 @@ class Reader:
     def changes(self) -> list[Change]:
         """The changes told of since the last call, whoever made them; none if some were missed."""
         told: list[Message] = []
+        self._socket.setblocking(False)
         try:
             while True:
-                told += messages(self._socket.recv(_BUFFER, socket.MSG_DONTWAIT))
+                told += messages(self._socket.recv(_BUFFER))
         except BlockingIOError:
             pass
         except OSError:
             return []
+        finally:
+            self._socket.settimeout(_PATIENCE_SECONDS)
         changes: list[Change] = []
         added: list[Entry] = []
         for message in told:
@@ -211,7 +214,7 @@ class Reader:
         except InterruptedError:
             raise
         except OSError as error:
-            raise NetlinkError(f"netlink: {error.strerror}") from error
+            raise NetlinkError(f"netlink: {error.strerror or error}") from error
 
     def _is_answer(self, message: Message) -> bool:
         if (message.sequence, message.port) != (self._sequence, self._port):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,9 @@ def test_an_option_takes_as_many_values_whoever_has_it() -> None:
             assert counts.setdefault(option, count) == count
 
 
+UNLIKE = "its release is not known to be alike"
+
+
 def installed(folder: Path, behind: str, version: str) -> str:
     """An iptables that leads to a program called ``behind``, as Debian's alternatives do."""
     program, name = folder / behind, folder / "iptables"
@@ -82,14 +86,8 @@ def installed(folder: Path, behind: str, version: str) -> str:
         ("xtables-legacy-multi", "v1.8.2 (legacy)", Kind.LEGACY, ""),
         ("xtables-nft-multi", "v1.8.9 (nf_tables)", Kind.NF_TABLES, ""),
         ("xtables-nft-multi", "v1.8.10 (nf_tables)", Kind.NF_TABLES, ""),
-        (
-            *("xtables-nft-multi", "v1.8.7 (nf_tables)", Kind.NF_TABLES),
-            "not known to be alike: iptables v1.8.7 (nf_tables)",
-        ),
-        (
-            *("xtables-nft-multi", "v2.0", Kind.NF_TABLES),
-            "not known to be alike: iptables v2.0",
-        ),
+        ("xtables-nft-multi", "v1.8.7 (nf_tables)", Kind.NF_TABLES, UNLIKE),
+        ("xtables-nft-multi", "v2.0", Kind.NF_TABLES, UNLIKE),
     ],
 )
 def test_what_lies_behind_a_name_is_found(
@@ -130,4 +128,19 @@ def test_only_releases_whose_forms_were_seen_are_done_without(
     (tmp_path / "iptables").symlink_to(real)
     found = find(str(tmp_path / "iptables"))
     assert found.kind is Kind.NF_TABLES
-    assert found.why_not == ("" if known else f"not known to be alike: {said}")
+    assert found.why_not == ("" if known else UNLIKE)
+
+
+def test_a_program_is_not_run_to_be_known(tmp_path: Path) -> None:
+    """One that hangs would keep the loop waiting at every reload."""
+    name = installed(tmp_path, "xtables-nft-multi", "v1.8.9 (nf_tables)")
+    behind = tmp_path / "xtables-nft-multi"
+    behind.write_text(f"{behind.read_text()}touch {tmp_path}/run\n")
+    assert find(name).why_not == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_program_that_cannot_be_read_is_not_known(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "xtables-nft-multi", 0o755)
+    (tmp_path / "iptables").symlink_to("xtables-nft-multi")
+    assert find(f"{tmp_path}/iptables").why_not == UNLIKE
