@@ -1,6 +1,6 @@
 """Change → kernel: which firewall a command means, and the change itself. Knows no door."""
 
-from pyknockd.firewall.firewall import Applied, Firewall, Old, Outcome, Prepared
+from pyknockd.firewall.firewall import Applied, Firewall, Outcome, Prepared
 from pyknockd.firewall.identity import Effect
 from pyknockd.firewall.names import is_iptables
 from pyknockd.firewall.program import (
@@ -10,6 +10,7 @@ from pyknockd.firewall.program import (
     deletes_by_number,
 )
 from pyknockd.firewall.rule import Adding
+from pyknockd.firewall.shadowing import Old
 
 __all__ = [
     "Adding",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
 from pyknockd.firewall import iptables, program, shadowing
+from pyknockd.firewall.conditions import meaning_of
 from pyknockd.firewall.identity import Effect, effect_of
 from pyknockd.firewall.legacy import tables as legacy
 from pyknockd.firewall.legacy.tables import LegacyError
@@ -16,7 +17,7 @@ from pyknockd.firewall.nft.tables import Nft, NftError, expressible
 from pyknockd.firewall.program import Kind, Program
 from pyknockd.firewall.rule import Adding, Family, Operation, Rule
 from pyknockd.firewall.services import numbered
-from pyknockd.firewall.shadowing import View
+from pyknockd.firewall.shadowing import Old, Until, View
 from pyknockd.model import expand
 from pyknockd.system.shell import split
 
@@ -34,17 +35,6 @@ class Outcome(Enum):
     DONE = "done"
     BUSY = "busy"
     RUN_THE_PROGRAM = "run the program"
-
-
-@dataclass(frozen=True, slots=True)
-class Old:
-    """A rule that is there already: ``warning`` is a line if it opens nothing.
-
-    ``buried_by`` is a rule before it that may overrule it until it is added anew, or the empty text.
-    """
-
-    warning: str = ""
-    buried_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,23 +193,19 @@ class Firewall:
 
     def _old(self, change: Rule, named: Program) -> Old:
         """What there is to say of the rule of ``change`` if it is there already."""
-        # What stands before a new one is not all that stands before an old one.
-        anywhere = replace(change, operation=Operation.APPEND, position=0)
+        meaning = meaning_of(change, named.family)
         try:
-            chain = self._look(anywhere, named)
+            chain = self._look(change, named, shadowing.is_it(meaning))
         except (LegacyError, NftError):
             return Old()
-        if chain is None:
-            return Old()
-        return Old(
-            shadowing.warning_of_old(change, named.family, chain),
-            shadowing.buried_by(change, named.family, chain),
-        )
+        return Old() if chain is None else shadowing.old(change, meaning, chain)
 
-    def _look(self, change: Rule, named: Program) -> View | None:
+    def _look(self, change: Rule, named: Program, until: Until = None) -> View | None:
         if named.kind is Kind.LEGACY:
-            return legacy.look(change, named.family)
-        return self._tables().look(change, named.family) if named.kind is Kind.NF_TABLES else None
+            return legacy.look(change, named.family, until)
+        if named.kind is Kind.NF_TABLES:
+            return self._tables().look(change, named.family, until)
+        return None
 
 
 @lru_cache(maxsize=1_024)

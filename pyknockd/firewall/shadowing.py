@@ -7,8 +7,9 @@ together, and a rule with a condition that cannot be told hides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pyknockd.firewall.conditions import Condition, Meaning, Unsaid, meaning_of, rule_of
 from pyknockd.firewall.iptables import words
@@ -18,12 +19,41 @@ from pyknockd.firewall.rule import Family, Operation, Rule
 MOST_RULES = 1000
 
 
+# Whether a rule of the chain is the one that is asked about, so that those behind it do not matter.
+Until = Callable[[Meaning], bool] | None
+
+
 @dataclass(frozen=True, slots=True)
 class View:
-    """A chain: its rules in order, and whether packets can come to it at all."""
+    """A chain: its rules in order, and whether packets can come to it at all.
+
+    ``found``: the next rule is the one that was asked about.
+    """
 
     rules: Sequence[Meaning]
     reachable: bool
+    found: bool = False
+
+
+def view(rules: Iterator[Meaning], reachable: bool, until: Until) -> View:
+    """The first of ``rules``, those that are not looked at left out."""
+    seen: list[Meaning] = []
+    for rule in islice(rules, MOST_RULES):
+        if until is not None and until(rule):
+            return View(seen, reachable, found=True)
+        seen.append(rule)
+    return View(seen, reachable)
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A rule that is there already: ``warning`` is a line if it opens nothing.
+
+    ``buried_by`` is a rule before it that may overrule it until it is added anew, or the empty text.
+    """
+
+    warning: str = ""
+    buried_by: str = ""
 
 
 # With these a packet does not go on to the next rule of the chain.
@@ -57,44 +87,52 @@ def warning(rule: Rule, family: Family, chain: View) -> str:
     return _warning(rule, new, others, chain.reachable)
 
 
-def warning_of_old(rule: Rule, family: Family, chain: View) -> str:
-    """The same on a rule that is in ``chain`` already, all of whose rules are given."""
-    old = meaning_of(rule, family)
-    before = _before(old, chain.rules)
-    if len(before) == len(chain.rules) and not old.exact:
-        before = ()  # it may be any of them
-    return _warning(rule, old, before, chain.reachable)
+def is_it(old: Meaning) -> Callable[[Meaning], bool]:
+    """Whether a rule of a chain may be ``old``: for ``view`` to end with."""
+
+    def may_be(rule: Meaning) -> bool:
+        if rule.verdict == old.verdict and rule.conditions == old.conditions:
+            return True
+        half_read = Unsaid.UNKNOWN in rule.unsaid and rule.verdict in ("", old.verdict)
+        return half_read and rule.conditions <= old.conditions
+
+    return may_be
 
 
-def buried_by(rule: Rule, family: Family, chain: View) -> str:
-    """What may overrule ``rule``, which is in ``chain`` already, until it is inserted anew.
+def old(rule: Rule, meaning: Meaning, chain: View) -> Old:
+    """What there is to say of ``rule``, which is in ``chain`` already, where ``is_it`` has found it.
 
-    Rules of the chain, all of which are given; empty if that would not help. To move a rule that
-    nothing hides does no harm, so this need not be certain.
+    To move a rule that nothing hides does no harm, so what buries it need not be certain.
     """
+    rivals = [
+        other for other in chain.rules if _decides(other) and other.verdict != meaning.verdict
+    ]
+    is_certain = chain.found or meaning.exact
+    if not chain.reachable or (is_certain and hidden_by(meaning, rivals) is not None):
+        return Old(
+            _warning(rule, meaning, chain.rules, chain.reachable), _buried_by(rule, meaning, chain)
+        )
+    return Old(buried_by=_buried_by(rule, meaning, chain) if rivals else "")
+
+
+def _buried_by(rule: Rule, meaning: Meaning, chain: View) -> str:
+    """What would stand no longer before ``rule`` if it were inserted anew, and may overrule it."""
     if rule.operation is not Operation.INSERT:
         return ""
-    old = meaning_of(rule, family)
-    before = _before(old, chain.rules)[max(rule.position - 1, 0) :]
-    found = next((other for other in before if _may_overrule(other, old)), None)
+    before = chain.rules[max(rule.position - 1, 0) :]
+    found = next((other for other in before if _may_overrule(other, meaning)), None)
     return "" if found is None else _shown(words(rule_of(found, rule.table, rule.chain)))
 
 
-def _before(old: Meaning, rules: Sequence[Meaning]) -> Sequence[Meaning]:
-    """Those of ``rules`` that are sure to stand before ``old``, which is one of them or further on."""
-    for at, rule in enumerate(rules):
-        same = _essence(rule) == _essence(old)
-        half_read = Unsaid.UNKNOWN in rule.unsaid and rule.conditions <= old.conditions
-        if same or (half_read and rule.verdict in ("", old.verdict)):
-            return rules[:at]
-    return rules
+def _decides(rule: Meaning) -> bool:
+    return rule.verdict in _FINAL or rule.verdict.startswith(("jump ", "goto "))
 
 
 def _may_overrule(rule: Meaning, later: Meaning) -> bool:
     """Whether ``rule`` may decide otherwise, by itself or in another chain, on a packet of ``later``."""
-    decides = rule.verdict in _FINAL or rule.verdict.startswith(("jump ", "goto "))
-    apart = any(_exclude(a, b) for a in rule.conditions for b in later.conditions)
-    return decides and rule.verdict != later.verdict and not apart
+    if rule.verdict == later.verdict or not _decides(rule):
+        return False
+    return not any(_exclude(a, b) for a in rule.conditions for b in later.conditions)
 
 
 def _warning(rule: Rule, meaning: Meaning, before: Sequence[Meaning], reachable: bool) -> str:

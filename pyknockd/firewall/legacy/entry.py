@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pyknockd.firewall.conditions import Condition, Meaning, Unsaid
 from pyknockd.firewall.extensions import TARGETS
@@ -23,6 +24,7 @@ _INVERTED_PROTOCOL = 0x40
 _GOTO = {Family.IPV4: 0x02, Family.IPV6: 0x04}
 _FRAGMENT = {Family.IPV4: 0x01, Family.IPV6: 0x02}  # and IPv6's type of service
 _OTHER_INVERTED = 0x24  # the same of these
+_COUNTERS_SIZE = 16
 _MATCH_HEAD = struct.Struct("=H29sB")  # size, name, revision
 _TCP, _UDP = struct.Struct("=HHHHBBBB"), struct.Struct("=HHHHB")
 _ALL_PORTS = (0, 0xFFFF)
@@ -34,6 +36,14 @@ class _Unknown(Exception):
 
 def read(entry: bytes, target: str, family: Family) -> Meaning:
     """``target`` is what libiptc calls the entry's target: a verdict, a chain or an extension."""
+    end = _HEADS[family].size
+    counters = slice(end - _COUNTERS_SIZE, end)
+    return _read(entry[: counters.start] + bytes(_COUNTERS_SIZE) + entry[end:], target, family)
+
+
+@lru_cache(maxsize=2_048)
+def _read(entry: bytes, target: str, family: Family) -> Meaning:
+    """For an entry without its counters, so that it is the same until somebody changes it."""
     head = _HEADS[family]
     fields = head.unpack_from(entry)
     source, destination, source_mask, destination_mask = fields[:4]

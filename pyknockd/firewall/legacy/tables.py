@@ -15,14 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.legacy import entry as entries
 from pyknockd.firewall.rule import Adding, Extension, Family, Operation, Option, Rule, network
-from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
+from pyknockd.firewall.shadowing import Until, View, is_first, view
 from pyknockd.system.trust import nowhere
 
 _STANDARD_TARGETS = ("ACCEPT", "DROP", "RETURN")
@@ -90,7 +89,7 @@ def is_there(rule: Rule, family: Family) -> bool:
         raise LegacyError(f"python-iptables cannot express it: {_text(error)}") from error
 
 
-def look(rule: Rule, family: Family) -> View | None:
+def look(rule: Rule, family: Family, until: Until = None) -> View | None:
     """What stands before ``rule`` in its chain; None if there is no such chain. Raises LegacyError."""
     if rule.table not in _existing_tables(family):
         return None  # to look into it would create it
@@ -103,8 +102,9 @@ def look(rule: Rule, family: Family) -> View | None:
             references = table._iptc.iptc_get_references
             references(ctypes.byref(count), rule.chain.encode(), table._handle)
             reachable = table.builtin_chain(rule.chain) or count.value > 0
-            before = () if is_first(rule) else _meanings(table, rule.chain, family)
-            return View(list(islice(before, MOST_RULES)), reachable)
+            is_alone = until is None and is_first(rule)
+            before = iter(()) if is_alone else _meanings(table, rule.chain, family)
+            return view(before, reachable, until)
     except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
         raise LegacyError(_text(error)) from error
 

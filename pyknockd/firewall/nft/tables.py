@@ -12,11 +12,12 @@ from typing import Any
 
 from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.nft import statement
+from pyknockd.firewall.nft.chain import Chain, Entry
 from pyknockd.firewall.nft.expressions import read
-from pyknockd.firewall.nft.netlink import Chain, Change, Entry, NetlinkError, Reader
+from pyknockd.firewall.nft.netlink import Change, NetlinkError, Reader
 from pyknockd.firewall.nft.statement import Form
 from pyknockd.firewall.rule import Adding, Family, Operation, Rule
-from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
+from pyknockd.firewall.shadowing import Until, View, is_first, view
 
 _FAMILIES = {Family.IPV4: (2, "ip"), Family.IPV6: (10, "ip6")}  # NFPROTO_*, and nft's word
 _TABLES = ("filter", "nat", "mangle", "raw", "security")
@@ -74,10 +75,10 @@ class Nft:
             if rule.operation is Operation.DELETE:
                 self._delete(place, rule, chain, wanted)
                 return True
-            at = None if wanted is None else _find(chain, wanted, family)
-            if wanted is None or (at is not None and adding is Adding.ONCE):
+            old = None if wanted is None else _find(chain, wanted, family)
+            if wanted is None or (old is not None and adding is Adding.ONCE):
                 return False
-            old = None if at is None or adding is Adding.AGAIN else chain.entries()[at]
+            old = None if adding is Adding.AGAIN else old
             self._add(place, rule, chain, wanted, old)
         except NetlinkError as error:
             self._chains.clear()
@@ -85,15 +86,19 @@ class Nft:
         return True
 
     def _delete(self, place: _Place, rule: Rule, chain: Chain, wanted: Form | None) -> None:
-        at = rule.position - 1 if wanted is None else _find(chain, wanted, place.family)
-        if at is None or at >= len(chain.entries()):
+        if wanted is None:
+            entries = chain.entries()[rule.position - 1 :]
+            gone = entries[0] if entries else None
+        else:
+            gone = _find(chain, wanted, place.family)
+        if gone is None:
             raise NftError("no such rule")
-        self._change(f"delete rule {_name(place)} handle {chain.entries()[at].handle}")
+        self._change(f"delete rule {_name(place)} handle {gone.handle}")
         if self._reader.generation() != self._next():
             self._chains.clear()
             return
         self._generation = self._next()
-        del chain.entries()[at]
+        chain.remove(gone)
 
     def is_there(self, rule: Rule, family: Family) -> bool:
         """Whether a rule that is to be deleted is there. Raises NftError if that cannot be told."""
@@ -107,7 +112,7 @@ class Nft:
             raise NftError(str(error)) from error
         return _find(chain, wanted, family) is not None
 
-    def look(self, rule: Rule, family: Family) -> View | None:
+    def look(self, rule: Rule, family: Family, until: Until = None) -> View | None:
         """What stands before ``rule`` in its chain; None if there is no such chain."""
         number, _ = _FAMILIES[family]
         try:
@@ -116,15 +121,15 @@ class Nft:
         except NetlinkError:
             return None
         reachable = users is None or users > len(chain.entries())
-        before = [] if is_first(rule) else chain.entries()[:MOST_RULES]
-        return View([_meaning(entry, family) for entry in before], reachable)
+        before = () if until is None and is_first(rule) else chain
+        return view((_meaning(entry, family) for entry in before), reachable, until)
 
     def _add(
         self, place: _Place, rule: Rule, chain: Chain, wanted: Form, old: Entry | None
     ) -> None:
         """Add ``wanted``, and take ``old`` away in the same transaction."""
         at = max(rule.position - 1, 0)
-        last = rule.operation is Operation.APPEND or (at and at == len(chain.entries()))
+        last = rule.operation is Operation.APPEND or (at > 0 and at == len(chain.entries()))
         command = _adding(place, wanted, chain, None if last else at)
         if old is not None:
             command += f"\ndelete rule {_name(place)} handle {old.handle}"
@@ -151,7 +156,7 @@ class Nft:
         elif at == 0:
             chain.prepend(added)
         else:
-            chain.entries().insert(at, added)
+            chain.insert(at, added)
 
     def _only_rule(self, changes: list[Change]) -> Entry | None:
         """The rule that has just been added, if nothing else was changed; then it is ours.
@@ -221,17 +226,14 @@ def _library() -> Any:
         raise NftError(f"python3-nftables cannot be loaded: {error}") from error
 
 
-def _find(chain: Chain, wanted: Form, family: Family) -> int | None:
-    """The place of the first rule that iptables calls the same. Raises NftError if it must say so."""
-    if not chain.may_contain(wanted.needle):
-        return None
-    for at, entry in enumerate(chain.entries()):
-        if wanted.needle in entry.expressions:
-            found = _meaning(entry, family)
-            if found == wanted.meaning:
-                return at
-            if found.may_be(wanted.meaning):
-                raise NftError("the chain holds rules that only iptables can read")
+def _find(chain: Chain, wanted: Form, family: Family) -> Entry | None:
+    """The first rule that iptables calls the same. Raises NftError if it must say so."""
+    for entry in chain.containing(wanted.needle):
+        found = _meaning(entry, family)
+        if found == wanted.meaning:
+            return entry
+        if found.may_be(wanted.meaning):
+            raise NftError("the chain holds rules that only iptables can read")
     return None
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from pyknockd.firewall.conditions import meaning_of
 from pyknockd.firewall.rule import Family
-from pyknockd.firewall.shadowing import View, buried_by, hidden_by, warning, warning_of_old
+from pyknockd.firewall.shadowing import Old, View, hidden_by, is_it, old, view, warning
 from tests.support.rules import PACKETS, holds, meaning, rule, small_rules
 
 HIDING = [
@@ -91,10 +91,15 @@ NOT_OVERRULING = [
 ]
 
 
+def old_of(words: str, rules: list[str]) -> Old:
+    found = rule(words)
+    assert found is not None
+    own = meaning_of(found, Family.IPV4)
+    return old(found, own, view((meaning(line) for line in rules), True, is_it(own)))
+
+
 def buried(words: str, rules: list[str]) -> str:
-    inserted = rule(f"-{words}")
-    assert inserted is not None
-    return buried_by(inserted, Family.IPV4, View([meaning(line) for line in rules], True))
+    return old_of(f"-{words}", rules).buried_by
 
 
 @pytest.mark.parametrize("other", OVERRULING)
@@ -115,20 +120,15 @@ def test_a_rule_is_buried_only_where_inserting_it_anew_would_help() -> None:
 
 
 def test_an_old_rule_is_hidden_by_what_stands_before_it_and_not_by_what_follows() -> None:
-    appended = rule(f"-A INPUT {SSH}")
-    assert appended is not None
-    before, after = (
-        View([meaning(line) for line in x], True) for x in (["-j DROP", SSH], [SSH, "-j DROP"])
-    )
-    assert "stands behind -A INPUT -j DROP" in warning_of_old(appended, Family.IPV4, before)
-    assert warning_of_old(appended, Family.IPV4, after) == ""
+    appended = f"-A INPUT {SSH}"
+    assert "stands behind -A INPUT -j DROP" in old_of(appended, ["-j DROP", SSH]).warning
+    assert old_of(appended, [SSH, "-j DROP"]).warning == ""
+    assert old_of(appended, ["-j ACCEPT", SSH]).warning == ""
 
 
 def test_of_a_rule_that_cannot_be_told_from_others_nothing_is_said() -> None:
-    appended = rule("-A INPUT -s 192.0.2.1 -m limit --limit 3/minute -j ACCEPT")
-    assert appended is not None
-    chain = View([meaning("-j DROP"), meaning("-s 192.0.2.1 -p tcp -j ACCEPT")], True)
-    assert warning_of_old(appended, Family.IPV4, chain) == ""
+    appended = "-A INPUT -s 192.0.2.1 -m limit --limit 3/minute -j ACCEPT"
+    assert old_of(appended, ["-j DROP", "-s 192.0.2.1 -p tcp -j ACCEPT"]).warning == ""
 
 
 @given(small_rules(), small_rules())
