@@ -78,6 +78,7 @@ TESTED_ELSEWHERE = {
     "doors.doors": ("kernel/test_daemon.py", "it runs commands and changes tables"),
     "doors.runner": ("kernel/test_daemon.py", "it runs commands and changes tables"),
     "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
+    "firewall.legacy.made": ("kernel/test_legacy.py", "it makes python-iptables' objects"),
     "firewall.legacy.tables": ("kernel/test_legacy.py", "it changes tables"),
     "firewall.nft.tables": ("kernel/test_nft.py", "it changes tables"),
     "system.netns": ("kernel/test_demo.py", "it makes network namespaces"),

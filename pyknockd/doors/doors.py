@@ -113,10 +113,9 @@ class Doors:
             yield from self._openings.take(event, now)
         changes, told = self._openings.due(now)
         yield from told
-        for change in changes:
-            for event in self._runner.begin(change, now):
-                yield event
-                yield from self._openings.take(event, now)
+        for event in self._runner.begin_all(changes, now):
+            yield event
+            yield from self._openings.take(event, now)
         if changes:
             self._journal.trim(self._limits.history_rows, self._limits.history_days)
 

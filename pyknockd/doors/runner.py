@@ -96,6 +96,25 @@ class Runner:
         """Readable when a program has printed something: then ``work`` has something to tell."""
         return self._outputs.fileno()
 
+    def begin_all(self, changes: Sequence[Change], now: float) -> Iterator[ChangeEvent]:
+        """Carry ``changes`` out, none of which waits for another. Deletions of rules are made at once.
+
+        A table of thousands of rules takes as long to be changed in one place as in many.
+        """
+        of_words = {
+            change.words: change
+            for change in changes
+            if change.kind is ChangeKind.CLOSE and change.words and is_iptables(change.words)
+        }
+        gone = self._firewall.delete(list(of_words)) if len(of_words) > 1 else []
+        done = {of_words[tuple(words)]: None for words in gone}
+        for change in done:
+            yield CommandStarted(now, change)
+            yield CommandEnded(now, change, 0)
+        for change in changes:
+            if change not in done:
+                yield from self.begin(change, now)
+
     def begin(self, change: Change, now: float) -> Iterator[ChangeEvent]:
         """Carry ``change`` out, or begin to. Each event comes before what it speaks of is done."""
         under_way = _UnderWay(change, Phase.RUNNING, now)

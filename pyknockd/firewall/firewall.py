@@ -11,7 +11,7 @@ from pyknockd.firewall import iptables, program, shadowing
 from pyknockd.firewall.conditions import meaning_of
 from pyknockd.firewall.identity import Effect, effect_of
 from pyknockd.firewall.legacy import tables as legacy
-from pyknockd.firewall.legacy.tables import LegacyError
+from pyknockd.firewall.legacy.made import LegacyError
 from pyknockd.firewall.names import family, is_iptables
 from pyknockd.firewall.nft.tables import Nft, NftError, expressible
 from pyknockd.firewall.program import Kind, Program
@@ -64,6 +64,15 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What can be changed at once."""
+
+    kind: Kind
+    family: Family
+    table: str
+
+
 class Firewall:
     """The programs that commands name, and a handle of nf_tables once it is needed."""
 
@@ -107,6 +116,31 @@ class Firewall:
         if done is legacy.Change.NOTHING:
             return Applied(Outcome.DONE, already=True, old=self._old(change, named))
         return Applied(Outcome.DONE, warning=self._warning(change, named))
+
+    def delete(self, commands: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+        """Carry those of ``commands`` out that delete a rule, and are certain, as few changes for all.
+
+        Which ones: of the others nothing has been done, and ``apply`` tells why.
+        """
+        together: dict[_Tables, dict[Rule, Sequence[str]]] = {}
+        for words in commands:
+            change, named = _rule(tuple(words[1:])), self._program(words[0])
+            if change is None or change.operation is not Operation.DELETE or named.why_not:
+                continue
+            tables = _Tables(named.kind, named.family, change.table)
+            together.setdefault(tables, {})[change] = words
+        done: list[Sequence[str]] = []
+        for tables, of_rule in together.items():
+            try:
+                done += [of_rule[rule] for rule in self._delete(tables, list(of_rule))]
+            except (LegacyError, NftError):
+                continue
+        return done
+
+    def _delete(self, tables: _Tables, rules: Sequence[Rule]) -> list[Rule]:
+        if tables.kind is Kind.LEGACY:
+            return legacy.delete(rules, tables.table, tables.family)
+        return self._tables().delete(rules, tables.family)
 
     def effect(self, words: Sequence[str]) -> Effect | None:
         """The rule that an iptables command makes or takes away; None if that cannot be told."""

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from pyknockd.firewall import Firewall
+from pyknockd.firewall.nft.netlink import Reader
 from pyknockd.model import expand
 from pyknockd.system.shell import split
 from tests.support.lab import ROOT, Lab, until
@@ -337,6 +338,40 @@ def test_each_command_is_said_to_go_its_way(hosts: Lab) -> None:
         assert not said.warnings
         (warning,) = firewall.prepare(templates).warnings
         assert warning.startswith("there are rules in the legacy")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_many_rules_are_deleted_at_once(hosts: Lab, kind: str, program: str) -> None:
+    name = f"{program}-{kind}"
+    rules = [f"INPUT -s {address(n, program)} -p tcp --dport 22 -j ACCEPT" for n in range(6)]
+    rules += [rules[0], "FORWARD -p udp -j DROP", "guarded -j DROP"]
+    hosts.server.run(name, "-N", "guarded")
+    for rule in rules:
+        hosts.server.run(name, "-A", *rule.split())
+    before = hosts.rules(name)
+    none = [
+        *(f"{name} -D INPUT 1", f"{name} -D nowhere -j DROP", f"{name} -F INPUT", "iptables -L"),
+        *(f"{name} -D INPUT -s {address(99, program)} -j DROP", f"{name} -A INPUT -j LOG"),
+        f"{name} -D INPUT -m geoip --source-country DE -j DROP",
+    ]
+    wanted = [f"{name} -D {rule}" for rule in [*rules[:5], *rules[7:]]]
+    commands = [command.split() for command in [*none[:4], *wanted, *none[4:]]]
+    with hosts.server.inside():
+        firewall = Firewall()
+
+        def gone() -> list[str]:
+            return [" ".join(words) for words in firewall.delete(commands)]
+
+        reader = Reader()
+        generation = reader.generation()
+        done = until(gone, "the lock is free")
+        changes = reader.generation() - generation
+        reader.close()
+    assert sorted(done) == sorted(wanted)
+    assert changes == (kind == "nft")
+    # Of two that are alike the first goes.
+    assert hosts.rules(name) == [line for line in before if line.startswith("-A INPUT")][5:]
 
 
 def test_getting_ready_waits_for_no_program_that_hangs(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import cache
@@ -20,28 +20,10 @@ from typing import Any
 
 from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.legacy import entry as entries
-from pyknockd.firewall.rule import Adding, Extension, Family, Operation, Option, Rule, network
+from pyknockd.firewall.legacy.made import LegacyError, made
+from pyknockd.firewall.rule import Adding, Family, Operation, Rule
 from pyknockd.firewall.shadowing import Until, View, is_first, view
 from pyknockd.system.trust import nowhere
-
-_STANDARD_TARGETS = ("ACCEPT", "DROP", "RETURN")
-_KNOWN_TARGETS = (*_STANDARD_TARGETS, "REJECT", "LOG")
-_KNOWN_MATCHES = (
-    *("tcp", "udp", "multiport", "conntrack", "state", "comment", "limit", "mark", "iprange"),
-    *("mac", "addrtype"),
-)
-_ATTRIBUTES = {
-    "protocol": "protocol",
-    "source": "src",
-    "destination": "dst",
-    "in-interface": "in_interface",
-    "out-interface": "out_interface",
-}
-_ESCAPED = frozenset("\"'\\$`")
-
-
-class LegacyError(Exception):
-    """The change was not made: python-iptables is missing, cannot express it, or failed."""
 
 
 class Change(Enum):
@@ -72,6 +54,38 @@ def apply(rule: Rule, family: Family, adding: Adding = Adding.ONCE) -> Change:
             raise LegacyError(f"python-iptables cannot express it: {_text(error)}") from error
 
 
+def delete(rules: Sequence[Rule], table: str, family: Family) -> list[Rule]:
+    """Take away those of ``rules``, all of one table, that are there, in one write.
+
+    Raises LegacyError, none gone, also if someone else holds the lock.
+    """
+    iptc = _iptc()
+    found = []
+    with _lock() as held:
+        if not held:
+            raise LegacyError("another program holds the lock")
+        try:
+            with _table(iptc, table, family) as opened:
+                for rule in rules:
+                    if _is_deleted(iptc, rule, family, opened):
+                        found.append(rule)
+                if found:
+                    opened.commit()
+        except (iptc.IPTCError, iptc.errors.XTablesError) as error:
+            raise LegacyError(_text(error)) from error
+    return found
+
+
+def _is_deleted(iptc: Any, rule: Rule, family: Family, table: Any) -> bool:
+    """Whether ``rule`` has been there, and will be gone from ``table`` once that is committed."""
+    if rule.position or not table.is_chain(rule.chain):
+        return False
+    try:
+        return _take_away(iptc, iptc.Chain(table, rule.chain), made(iptc, rule, family, table))
+    except (LegacyError, ValueError, AttributeError, TypeError):
+        return False
+
+
 def is_there(rule: Rule, family: Family) -> bool:
     """Whether a rule that is to be deleted is there. Raises LegacyError if that cannot be told."""
     if rule.table not in _existing_tables(family):
@@ -81,7 +95,7 @@ def is_there(rule: Rule, family: Family) -> bool:
         with _table(iptc, rule.table, family) as table:
             chain = iptc.Chain(table, rule.chain)
             return table.is_chain(rule.chain) and _take_away(
-                iptc, chain, _entry(iptc, rule, family, table)
+                iptc, chain, made(iptc, rule, family, table)
             )
     except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
         raise LegacyError(_text(error)) from error
@@ -180,7 +194,7 @@ def _change(iptc: Any, rule: Rule, family: Family, adding: Adding) -> bool:
         if rule.operation is Operation.DELETE and rule.position:
             _delete_number(table, rule)
         else:
-            entry = _entry(iptc, rule, family, table)
+            entry = made(iptc, rule, family, table)
             if rule.operation is Operation.DELETE:
                 chain.delete_rule(entry)
             else:
@@ -213,63 +227,6 @@ def _take_away(iptc: Any, chain: Any, entry: Any) -> bool:
     except iptc.IPTCError:
         return False
     return True
-
-
-def _entry(iptc: Any, rule: Rule, family: Family, table: Any) -> Any:
-    kind = iptc.Rule if family is Family.IPV4 else iptc.Rule6
-    # To tell a chain's name from an extension's, python-iptables opens every table there might be,
-    # which creates them in the kernel. The one that is being changed is enough.
-    kind.tables = property(lambda _: [table])
-    entry = kind()
-    for option in rule.basics:
-        _check(option, family)
-        value = option.values[0]
-        if option.name in ("source", "destination"):
-            # iptables clears the bits behind the mask; python-iptables does not always.
-            found = network(value, family)
-            if found is None:
-                raise LegacyError(f"{value} is no plain address")
-            value = str(found)
-        setattr(entry, _ATTRIBUTES[option.name], ("!" if option.negated else "") + value)
-    for extension in rule.matches:
-        if extension.name not in _KNOWN_MATCHES:
-            raise LegacyError(f"python-iptables is not known to express the match {extension.name}")
-        _set_options(entry.create_match(extension.name), extension)
-    if rule.target is None:
-        raise LegacyError("python-iptables cannot express a rule without a target")
-    name = rule.target.name
-    if name not in _KNOWN_TARGETS and not table.is_chain(name):
-        raise LegacyError(f"no chain or known target {name}")
-    if rule.goto and not table.is_chain(name):
-        raise LegacyError(f"no chain {name}")
-    _set_options(entry.create_target(name, goto=rule.goto), rule.target)
-    return entry
-
-
-def _check(option: Option, family: Family) -> None:
-    """Raise LegacyError for what python-iptables gets wrong."""
-    if family is Family.IPV6 and option.name.endswith("-interface"):
-        # Its mask has 0x01 where 0xff belongs: such a rule would fit other interfaces as well.
-        raise LegacyError("python-iptables cannot express an interface over IPv6")
-    if option.name.endswith("-interface") and option.values[0].endswith("+"):
-        # It leaves the + away; to iptables 1.8.11 that is another name, and another rule.
-        raise LegacyError("python-iptables cannot express a part of an interface's name")
-    if family is Family.IPV6 and option.negated and option.name == "protocol":
-        raise LegacyError("python-iptables cannot express a negated protocol over IPv6")
-
-
-def _set_options(extension: Any, wanted: Extension) -> None:
-    for option in wanted.options:
-        extension.set_parameter(option.name, _values(option))
-
-
-def _values(option: Option) -> list[str]:
-    # python-iptables reads a rule's options back from their printed form before it commits them,
-    # and gets wrong what is escaped there and what looks like an option.
-    for value in option.values:
-        if value == "!" or value.startswith("--") or _ESCAPED & set(value):
-            raise LegacyError(f"python-iptables would misread the value {value}")
-    return [*(("!",) if option.negated else ()), *option.values]
 
 
 def _text(error: Exception) -> str:

@@ -7,6 +7,7 @@ generation says that nobody has changed anything since; a change of our own is a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,12 @@ class _Place:
     family: Family
     table: str
     chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    place: _Place
+    entry: Entry
 
 
 class Nft:
@@ -93,12 +100,40 @@ class Nft:
             gone = _find(chain, wanted, place.family)
         if gone is None:
             raise NftError("no such rule")
-        self._change(f"delete rule {_name(place)} handle {gone.handle}")
+        found = _Found(place, gone)
+        self._change(_deleting(found))
+        self._deleted([found])
+
+    def _deleted(self, gone: Iterable[_Found]) -> None:
+        """Take note of what our last change took away. Raises NetlinkError."""
         if self._reader.generation() != self._next():
             self._chains.clear()
             return
         self._generation = self._next()
-        chain.remove(gone)
+        for one in gone:
+            if one.place in self._chains:
+                self._chains[one.place].remove(one.entry)
+
+    def delete(self, rules: Sequence[Rule], family: Family) -> list[Rule]:
+        """Take those of ``rules`` away that are certain, in one transaction. Raises NftError, none gone."""
+        self.load()
+        found: dict[Rule, _Found] = {}
+        for rule in rules:
+            place = _Place(family, rule.table, rule.chain)
+            try:
+                wanted = expressible(rule, family)
+                entry = None if wanted is None else _find(self._chain(place), wanted, family)
+            except (NftError, NetlinkError):
+                continue
+            if entry is not None:
+                found[rule] = _Found(place, entry)
+        if found:
+            self._change("\n".join(map(_deleting, found.values())))
+            try:
+                self._deleted(found.values())
+            except NetlinkError:
+                self._chains.clear()
+        return list(found)
 
     def is_there(self, rule: Rule, family: Family) -> bool:
         """Whether a rule that is to be deleted is there. Raises NftError if that cannot be told."""
@@ -132,7 +167,7 @@ class Nft:
         last = rule.operation is Operation.APPEND or (at > 0 and at == len(chain.entries()))
         command = _adding(place, wanted, chain, None if last else at)
         if old is not None:
-            command += f"\ndelete rule {_name(place)} handle {old.handle}"
+            command += f"\n{_deleting(_Found(place, old))}"
         self._reader.listen(True)
         try:
             self._change(command)
@@ -146,7 +181,7 @@ class Nft:
         self._generation = changes[0].generation
         if _meaning(added, place.family) != wanted.meaning:
             # This release of libnftables writes what no release here was seen to write.
-            self._change(f"delete rule {_name(place)} handle {added.handle}")
+            self._change(_deleting(_Found(place, added)))
             self._chains.clear()
             raise NftError("libnftables made another rule of it")
         if old is not None:
@@ -215,6 +250,10 @@ def _adding(place: _Place, wanted: Form, chain: Chain, at: int | None) -> str:
     if at > len(chain.entries()):
         raise NftError("the chain has fewer rules")
     return f"insert rule {_name(place)} handle {chain.entries()[at].handle} {wanted.text}"
+
+
+def _deleting(found: _Found) -> str:
+    return f"delete rule {_name(found.place)} handle {found.entry.handle}"
 
 
 def _library() -> Any:
