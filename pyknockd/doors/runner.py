@@ -237,7 +237,7 @@ class Runner:
         moved = under_way.adding is Adding.ANEW
         if moved and not status:
             yield RuleMoved(now, under_way.change, under_way.behind)
-        elif moved and not under_way.hung:
+        elif moved and not under_way.hung and under_way.change.kind is ChangeKind.OPEN:
             yield LooksFirst(now, under_way.change, found=False)  # it is there no more
         yield from self._ended(under_way, status, now, already=already or (moved and not status))
 
