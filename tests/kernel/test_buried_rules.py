@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +177,35 @@ def test_a_rule_that_was_moved_is_closed_after_a_restart(guarded: Guarded) -> No
     second.wait_for("command timeout")
     until(lambda: guarded.ours() == [], "it is closed")
     assert "non-zero" not in second.text()
+
+
+def test_a_move_that_fails_half_way_leaves_nothing_that_is_thought_open(
+    hosts: Lab, tmp_path: Path
+) -> None:
+    """By the program a rule is taken away before it is put in front."""
+    program = tmp_path / "xtables-nft-multi"  # of no release that is known
+    fails = tmp_path / "fails"
+    program.write_text(
+        f'#!/bin/sh\ncase "$1" in -I) test ! -e {fails} || exit 3 ;; esac\nexec iptables-nft "$@"\n'
+    )
+    program.chmod(0o755)
+    iptables = tmp_path / "iptables"
+    iptables.symlink_to(program)
+    guarded = Guarded(hosts, str(iptables), SERVER_4, CLIENT_4)
+    guarded.iptables(f"-A INPUT {PORT} -j DROP")
+    daemon = guarded.start(f"-I INPUT {PLAIN}", f"-D INPUT {PLAIN}", 3)
+    guarded.knock(daemon)
+    until(lambda: guarded.ours() == [0], "the rule is there")
+    guarded.iptables(f"-I INPUT -s {CLIENT_4} -j DROP")
+    fails.touch()
+    guarded.knock(daemon)
+    daemon.wait_for("command returned non-zero status code (3)")
+    assert guarded.ours() == []
+    fails.unlink()
+    guarded.knock(daemon)
+    until(lambda: guarded.ours() == [0], "the rule is in front")
+    daemon.wait_for("command timeout")
+    until(lambda: guarded.ours() == [], "one closing closes it")
+    daemon.stop()
+    assert daemon.text().count("command timeout") == 1
+    assert daemon.text().count("non-zero") == 1
