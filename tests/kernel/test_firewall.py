@@ -374,6 +374,16 @@ def test_many_rules_are_deleted_at_once(hosts: Lab, kind: str, program: str) -> 
     assert hosts.rules(name) == [line for line in before if line.startswith("-A INPUT")][5:]
 
 
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_no_legacy_table_is_made_where_nothing_is_to_be_deleted(hosts: Lab, program: str) -> None:
+    words = f"{program}-legacy -t mangle -D INPUT -p tcp -j ACCEPT".split()
+    with hosts.server.inside():
+        assert Firewall().delete([words, [*words, "-w"]]) == []
+    names = "ip_tables_names" if program == "iptables" else "ip6_tables_names"
+    there = hosts.server.run("sh", "-c", f"cat /proc/net/{names} || true")
+    assert "mangle" not in there
+
+
 def test_getting_ready_waits_for_no_program_that_hangs(
     hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

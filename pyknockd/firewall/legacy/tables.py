@@ -59,6 +59,8 @@ def delete(rules: Sequence[Rule], table: str, family: Family) -> list[Rule]:
 
     Raises LegacyError, none gone, also if someone else holds the lock.
     """
+    if table not in _existing_tables(family):
+        return []  # to look into it would create it
     iptc = _iptc()
     found = []
     with _lock() as held:
