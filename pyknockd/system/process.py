@@ -114,7 +114,8 @@ def output(words: Sequence[str], seconds: float | None = None) -> str:
 
 def _abandon(process: Process) -> None:
     """End it and its session; the next program's start reaps it if it does not end at once."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
