@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -21,9 +21,9 @@ from pyknockd.capture import CaptureError, Flood
 from pyknockd.config import ConfigError, load
 from pyknockd.config.advice import missing_programs
 from pyknockd.daemon import SIGNALS, Daemon, World
-from pyknockd.doors import Journal
+from pyknockd.doors import Journal, is_reached, missing_directives
 from pyknockd.firewall import Firewall
-from pyknockd.model import AUTO_INTERFACE, Config, templates
+from pyknockd.model import AUTO_INTERFACE, Config, Door, templates
 from pyknockd.model.events import Event, Side, Trouble
 from pyknockd.report import Log, Priority, Report
 from pyknockd.system.background import (
@@ -157,9 +157,20 @@ def _check(options: argparse.Namespace, config: Config) -> int:
     found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
     if os.geteuid() == 0:
         found += Firewall().check(templates(config.doors))
+    families = (False,) if options.only_ip_v4 else (False, True)
+    found += [line for over in families for line in _misfits(config.doors, over_ipv6=over)]
     for line in found:
         print(f"{options.config}: warning: {line}", file=sys.stderr)
     return 0
+
+
+def _misfits(doors: Iterable[Door], *, over_ipv6: bool) -> Iterator[str]:
+    came, is_for = ("IPv6", "IPv4") if over_ipv6 else ("IPv4", "IPv6")
+    for door in doors:
+        missing = missing_directives(door, over_ipv6=over_ipv6)
+        if missing and is_reached(door, over_ipv6=over_ipv6):
+            text = f"stays shut for knocks over {came}: its command is for {is_for}"
+            yield f"[{door.name}] {text}: add {' and '.join(missing)}"
 
 
 def _capture(options: argparse.Namespace, config: Config) -> Callable[[Flood], Capture]:

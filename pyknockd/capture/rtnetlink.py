@@ -27,6 +27,7 @@ _ROUTE_GROUPS = 0x40 | 0x400  # RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE
 _ADDRESS = Struct("=BBBBI")  # ifaddrmsg: family, prefix length, flags, scope, index
 _ROUTE = Struct("=BB")  # rtmsg as far as: family, length of the destination's prefix
 _BUFFER = 65_536
+_PATIENCE_SECONDS = 2.0  # no answer for so long is none
 _IPV6_ANY = "0" * 32
 
 
@@ -105,6 +106,7 @@ class Changes:
 def _dump(request: int, body: bytes) -> Iterator[Message]:
     """The answers to a dump request."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+        netlink.settimeout(_PATIENCE_SECONDS)
         netlink.send(HEADER.pack(HEADER.size + len(body), request, REQUEST | DUMP, 1, 0) + body)
         while True:
             for message in messages(netlink.recv(_BUFFER)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from pyknockd.doors.families import missing_directives
 from pyknockd.doors.journal import Journal
 from pyknockd.doors.lifetime import Openings
 from pyknockd.doors.opening import Plan
@@ -37,8 +38,10 @@ class Doors:
         self._journal = journal
         self._limits = limits
         self._firewall = Firewall()
-        self._runner = Runner(self._firewall, limits)
+        self._runner = Runner(self._firewall, limits, self._is_ours)
         self._openings = Openings(limits.commands, journal.save)
+        # Of what each lacks: every knock would tell it again.
+        self._told: set[Door] = set()
 
     def fileno(self) -> int:
         """Readable when ``work`` has something to tell."""
@@ -46,6 +49,7 @@ class Doors:
 
     def prepare(self, doors: Iterable[Door], now: float) -> list[Event]:
         """Find out how each command will be run, and load what that takes."""
+        self._told.clear()
         prepared = self._firewall.prepare(templates(doors))
         return [FirewallPrepared(now, prepared.ways, prepared.warnings)]
 
@@ -79,7 +83,12 @@ class Doors:
             return
         opening = expand(door.opening.for_source(source), source)
         closing = expand(door.closing.for_source(source), source)
-        if _too_long(opening):
+        missing = missing_directives(door, over_ipv6=":" in source)
+        if missing:
+            text, told = " and ".join(missing), door in self._told
+            self._told.add(door)
+            yield Refused(now, source, door, RefusalCause.OTHER_FAMILY, text, quiet=told)
+        elif _too_long(opening):
             yield Refused(now, source, door, RefusalCause.START_COMMAND_TOO_LONG)
         elif _too_long(closing):
             yield Refused(now, source, door, RefusalCause.STOP_COMMAND_TOO_LONG)
@@ -104,10 +113,9 @@ class Doors:
             yield from self._openings.take(event, now)
         changes, told = self._openings.due(now)
         yield from told
-        for change in changes:
-            for event in self._runner.begin(change, now):
-                yield event
-                yield from self._openings.take(event, now)
+        for event in self._runner.begin_all(changes, now):
+            yield event
+            yield from self._openings.take(event, now)
         if changes:
             self._journal.trim(self._limits.history_rows, self._limits.history_days)
 
@@ -152,6 +160,12 @@ class Doors:
         if change.words is None or not is_iptables(change.words):
             return None
         return self._firewall.effect(change.words)
+
+    def _is_ours(self, change: Change) -> bool:
+        """Whether the rule that ``change`` is to make belongs to another opening already."""
+        effect = self._effect(change)
+        others = (one for one in self._openings.all if one.number != change.opening and one.holds)
+        return effect is not None and any(one.plan.makes == effect.rule for one in others)
 
     def _still_stands(self, plan: Plan, left: Left) -> bool:
         """Whether the rule is there of an opening without end; with a reboot rules go.

@@ -27,6 +27,11 @@ class State(Enum):
     CLOSED = "closed"
 
 
+_HOLDING = frozenset(
+    (State.OPENING_HUNG, State.OPEN, State.CLOSE_WAITING, State.CLOSING_HUNG, State.RETRYING)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one opening is to do.
@@ -75,6 +80,11 @@ class Opening:
     def ends_by(self, time: float | None) -> bool:
         """Whether it is to be over at ``time``, or earlier; None is later than all."""
         return time is None or (self.until is not None and self.until <= time)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the rule that it makes may be there, and belongs to it."""
+        return self.state in _HOLDING
 
     @property
     def keys(self) -> tuple[Hashable, ...]:

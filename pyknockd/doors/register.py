@@ -9,17 +9,6 @@ from dataclasses import replace
 from pyknockd.doors.opening import Opening, State
 from pyknockd.model import Change
 
-# The rule of an opening in one of these may be there, and is the opening's.
-_HOLDING = frozenset(
-    (
-        State.OPENING_HUNG,
-        State.OPEN,
-        State.CLOSE_WAITING,
-        State.CLOSING_HUNG,
-        State.RETRYING,
-    )
-)
-
 
 class Register:
     """The openings as they are now. ``changed`` is called with each that is other than before.
@@ -86,7 +75,7 @@ class Register:
     def holders(self, rule: Hashable, but: Opening) -> list[Opening]:
         """The openings, but for one, to which ``rule`` belongs."""
         found = (self._all[number] for number in self._by_rule.get(rule, ()))
-        return [one for one in found if one.state in _HOLDING and one.number != but.number]
+        return [one for one in found if one.holds and one.number != but.number]
 
     def not_begun(self, change: Change) -> Opening | None:
         """One that waits to do for the same door and source what ``change`` does."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from pyknockd.firewall import Firewall, Outcome, is_iptables
+from pyknockd.firewall import (
+    Adding,
+    Firewall,
+    Old,
+    Outcome,
+    check_words,
+    delete_words,
+    deletes,
+    is_iptables,
+)
 from pyknockd.model import Change, ChangeKind, Limits
 from pyknockd.model.events import (
     ChangeEvent,
@@ -21,6 +30,7 @@ from pyknockd.model.events import (
     LooksFirst,
     RuleGone,
     RuleHidden,
+    RuleMoved,
 )
 from pyknockd.system.outputs import Outputs, Printed
 from pyknockd.system.process import QUIET, CommandError, Programs
@@ -37,6 +47,7 @@ class Phase(Enum):
 
     LOOKING = "looking"  # a program looks whether its rule is there
     LOCKED_OUT = "locked out"  # another program holds iptables' lock
+    TAKING_AWAY = "taking away"  # a program deletes its rule, which is to be inserted anew
     RUNNING = "running"
 
 
@@ -44,7 +55,8 @@ class Phase(Enum):
 class _UnderWay:
     """A change under way, and since when it has been in its phase, in seconds.
 
-    ``hidden`` is why its rule will open nothing, if it is run; ``hung``: nobody waits for it;
+    ``hidden`` is why its rule will open nothing, if it is run, and ``old`` the same if the rule is there
+    already; ``behind`` is what it is being moved in front of. ``hung``: nobody waits for it;
     ``killed``: nobody lets it live either.
     """
 
@@ -52,6 +64,9 @@ class _UnderWay:
     phase: Phase
     since: float
     hidden: str = ""
+    old: Old = Old()
+    adding: Adding = Adding.ONCE
+    behind: str = ""
     told: bool = False
     hung: bool = False
     killed: bool = False
@@ -63,9 +78,13 @@ class Runner:
     The last is CommandEnded, RuleGone or GivenUp.
     """
 
-    def __init__(self, firewall: Firewall, limits: Limits) -> None:
+    def __init__(
+        self, firewall: Firewall, limits: Limits, is_ours: Callable[[Change], bool]
+    ) -> None:
+        """``is_ours``: whether the rule of a change, if it is there, was made for an opening."""
         self.limits = limits
         self._firewall = firewall
+        self._is_ours = is_ours
         self._programs = Programs()
         self._outputs = Outputs()
         self._under_way: dict[Change, _UnderWay] = {}
@@ -77,16 +96,35 @@ class Runner:
         """Readable when a program has printed something: then ``work`` has something to tell."""
         return self._outputs.fileno()
 
+    def begin_all(self, changes: Sequence[Change], now: float) -> Iterator[ChangeEvent]:
+        """Carry ``changes`` out, none of which waits for another. Deletions of rules are made at once.
+
+        A table of thousands of rules takes as long to be changed in one place as in many.
+        """
+        of_words = {
+            change.words: change
+            for change in changes
+            if change.kind is ChangeKind.CLOSE and change.words and is_iptables(change.words)
+        }
+        gone = self._firewall.delete(list(of_words)) if len(of_words) > 1 else []
+        done = {of_words[tuple(words)]: None for words in gone}
+        for change in done:
+            yield CommandStarted(now, change)
+            yield CommandEnded(now, change, 0)
+        for change in changes:
+            if change not in done:
+                yield from self.begin(change, now)
+
     def begin(self, change: Change, now: float) -> Iterator[ChangeEvent]:
         """Carry ``change`` out, or begin to. Each event comes before what it speaks of is done."""
         under_way = _UnderWay(change, Phase.RUNNING, now)
         self._under_way[change] = under_way
-        if not change.look_first or not _is_iptables(change):
+        words = change.words or ()
+        if not change.look_first or not _is_iptables(change) or not deletes(words):
             yield from self._run(under_way, now)
             return
-        words = change.words or ()
         there = self._firewall.is_there(words)
-        check = _checking(words) if there is None else ()
+        check = check_words(words) if there is None else ()
         if check:
             yield from self._start(under_way, check, now, Phase.LOOKING)
         elif there is False:
@@ -144,30 +182,71 @@ class Runner:
     def _change_firewall(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
         change = under_way.change
         waited = now - under_way.since if under_way.phase is Phase.LOCKED_OUT else 0.0
-        applied = self._firewall.apply(change.words or ())
+        applied = self._firewall.apply(change.words or (), under_way.adding)
+        under_way.hidden, under_way.old = applied.warning, applied.old
         if applied.reason:
             yield LeftToProgram(now, change, applied.reason)
-        if applied.warning and not applied.check:
-            yield RuleHidden(now, change, applied.warning)
         if applied.outcome is Outcome.DONE:
-            yield from self._ended(under_way, 0, now, already=applied.already)
+            yield from self._done(under_way, applied.already, now)
         elif applied.outcome is Outcome.BUSY and waited < self.limits.hung_seconds:
             # Once another has held the lock for too long iptables itself is to say so.
             if under_way.phase is not Phase.LOCKED_OUT:
                 under_way.phase, under_way.since = Phase.LOCKED_OUT, now
         elif applied.check and change.kind is ChangeKind.OPEN:
-            under_way.hidden = applied.warning
             yield LooksFirst(now, change)
             yield from self._start(under_way, applied.check, now, Phase.LOOKING)
         else:
-            yield from self._start(under_way, change.words or (), now)
+            yield from self._start_program(under_way, now)
+
+    def _start_program(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
+        words = under_way.change.words or ()
+        deleting = delete_words(words)
+        if under_way.adding is Adding.ANEW and deleting:
+            yield from self._start(under_way, deleting, now, Phase.TAKING_AWAY)
+        else:
+            if under_way.hidden:
+                yield RuleHidden(now, under_way.change, under_way.hidden)
+            yield from self._start(under_way, words, now)
+
+    def _done(self, under_way: _UnderWay, already: bool, now: float) -> Iterator[ChangeEvent]:
+        """A change has been made in process, if there was anything to be done."""
+        if already and under_way.old.buried_by:
+            self._decide_adding(under_way)
+            under_way.phase = Phase.RUNNING
+            yield from self._change_firewall(under_way, now)
+            return
+        text = under_way.old.warning if already else under_way.hidden
+        if text:
+            yield RuleHidden(now, under_way.change, text)
+        yield from self._added(under_way, 0, now, already)
+
+    def _decide_adding(self, under_way: _UnderWay) -> None:
+        """How a rule gets in front that is there already, behind one that may overrule it.
+
+        What is not ours stays where it is: moved, it would open the door when our time is over.
+        """
+        change = under_way.change
+        ours = change.kind is ChangeKind.CLOSE or self._is_ours(change)
+        under_way.adding = Adding.ANEW if ours else Adding.AGAIN
+        under_way.behind = under_way.old.buried_by
+
+    def _added(
+        self, under_way: _UnderWay, status: int, now: float, already: bool = False
+    ) -> Iterator[ChangeEvent]:
+        """The end of what may have been a move."""
+        moved = under_way.adding is Adding.ANEW
+        if moved and not status:
+            yield RuleMoved(now, under_way.change, under_way.behind)
+        elif moved and not under_way.hung and under_way.change.kind is ChangeKind.OPEN:
+            yield LooksFirst(now, under_way.change, found=False)  # it is there no more
+        yield from self._ended(under_way, status, now, already=already or (moved and not status))
 
     def _start(
         self, under_way: _UnderWay, words: Sequence[str], now: float, phase: Phase = Phase.RUNNING
     ) -> Iterator[ChangeEvent]:
         under_way.phase, under_way.since = phase, now
         change = under_way.change
-        output = QUIET if phase is Phase.LOOKING else self._outputs.writer(change.door)
+        output = QUIET if phase is not Phase.RUNNING else self._outputs.writer(change.door)
         try:
             self._programs.start(change, words, output)
         except CommandError as error:
@@ -177,8 +256,13 @@ class Runner:
         self, under_way: _UnderWay, status: int, now: float
     ) -> Iterator[ChangeEvent]:
         change = under_way.change
-        if under_way.phase is not Phase.LOOKING:
-            yield from self._ended(under_way, status, now)
+        if under_way.phase is Phase.RUNNING:
+            yield from self._added(under_way, status, now)
+        elif under_way.phase is Phase.TAKING_AWAY:
+            if status in (0, _NO_SUCH_RULE):
+                yield from self._start(under_way, change.words or (), now)
+            else:
+                yield from self._ended(under_way, status, now)
         elif change.kind is ChangeKind.CLOSE:
             gone = status == _NO_SUCH_RULE
             yield from self._gone(change, now) if gone else self._run(under_way, now)
@@ -186,13 +270,21 @@ class Runner:
             # Whoever knocked has been given up long ago: nothing is opened behind his back.
             del self._under_way[change]
             yield GivenUp(now, change)
-        elif status == 0:
-            yield from self._ended(under_way, 0, now, already=True)
-        else:
+        elif status:
             yield LooksFirst(now, change, found=False)
-            if under_way.hidden:
-                yield RuleHidden(now, change, under_way.hidden)
-            yield from self._start(under_way, change.words or (), now)
+            yield from self._start_program(under_way, now)
+        else:
+            yield from self._was_there(under_way, now)
+
+    def _was_there(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
+        """A program has found the rule that was to be added."""
+        if under_way.old.buried_by:
+            self._decide_adding(under_way)
+            yield from self._start_program(under_way, now)
+            return
+        if under_way.old.warning:
+            yield RuleHidden(now, under_way.change, under_way.old.warning)
+        yield from self._ended(under_way, 0, now, already=True)
 
     def _try_lock(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
         if now - under_way.since >= LOCK_TOLD_SECONDS and not under_way.told:
@@ -224,12 +316,3 @@ def _printed(found: Iterable[Printed], now: float) -> Iterator[ChangeEvent]:
 
 def _is_iptables(change: Change) -> bool:
     return change.words is not None and is_iptables(change.words)
-
-
-def _checking(words: Sequence[str]) -> tuple[str, ...]:
-    """The iptables command that tells whether the rule is there that ``words`` delete; none if unsure."""
-    found = [at for at, word in enumerate(words) if word in ("-D", "--delete")]
-    if len(found) != 1:
-        return ()
-    at = found[0]
-    return (*words[:at], "-C", *words[at + 1 :])

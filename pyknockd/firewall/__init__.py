@@ -2,14 +2,27 @@
 
 from pyknockd.firewall.firewall import Applied, Firewall, Outcome, Prepared
 from pyknockd.firewall.identity import Effect
-from pyknockd.firewall.program import deletes_by_number, is_iptables
+from pyknockd.firewall.names import is_iptables
+from pyknockd.firewall.program import (
+    check_words,
+    delete_words,
+    deletes,
+    deletes_by_number,
+)
+from pyknockd.firewall.rule import Adding
+from pyknockd.firewall.shadowing import Old
 
 __all__ = [
+    "Adding",
     "Applied",
     "Effect",
     "Firewall",
+    "Old",
     "Outcome",
     "Prepared",
+    "check_words",
+    "delete_words",
+    "deletes",
     "deletes_by_number",
     "is_iptables",
 ]

@@ -8,14 +8,16 @@ from enum import Enum
 from functools import lru_cache
 
 from pyknockd.firewall import iptables, program, shadowing
+from pyknockd.firewall.conditions import meaning_of
 from pyknockd.firewall.identity import Effect, effect_of
 from pyknockd.firewall.legacy import tables as legacy
-from pyknockd.firewall.legacy.tables import LegacyError
+from pyknockd.firewall.legacy.made import LegacyError
+from pyknockd.firewall.names import family, is_iptables
 from pyknockd.firewall.nft.tables import Nft, NftError, expressible
-from pyknockd.firewall.program import Kind, Program, is_iptables
-from pyknockd.firewall.rule import Family, Operation, Rule
+from pyknockd.firewall.program import Kind, Program
+from pyknockd.firewall.rule import Adding, Family, Operation, Rule
 from pyknockd.firewall.services import numbered
-from pyknockd.firewall.shadowing import View
+from pyknockd.firewall.shadowing import Old, Until, View
 from pyknockd.model import expand
 from pyknockd.system.shell import split
 
@@ -42,7 +44,8 @@ class Applied:
     ``BUSY``: another program holds iptables' lock, try again soon. ``RUN_THE_PROGRAM``: nothing was
     changed, for ``reason``; the program named is the one to do it. With either, if the command
     ``check``, where there is one, ends with status 0 there is nothing to be added; ``already`` says
-    the same of ``DONE``. ``warning`` is a line on a new rule that opens nothing.
+    the same of ``DONE``. ``warning`` is a line on a new rule that opens nothing; ``old`` is what there
+    is to say of one that is there already, or may be.
     """
 
     outcome: Outcome
@@ -50,6 +53,7 @@ class Applied:
     already: bool = False
     check: tuple[str, ...] = ()
     warning: str = ""
+    old: Old = Old()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,15 @@ class Prepared:
 
     ways: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What can be changed at once."""
+
+    kind: Kind
+    family: Family
+    table: str
 
 
 class Firewall:
@@ -84,23 +97,50 @@ class Firewall:
         except NftError:
             return False
 
-    def apply(self, words: Sequence[str]) -> Applied:
+    def apply(self, words: Sequence[str], adding: Adding = Adding.ONCE) -> Applied:
         """Make the change that the iptables command ``words`` asks for, if it is certain to be exact."""
         named = self._program(words[0])
         change = _rule(tuple(words[1:]))
-        check = program.check_words(words)
+        looks = adding is Adding.ONCE and program.adds(words)
+        check = program.check_words(words) if looks else ()
         if change is None:
             return Applied(Outcome.RUN_THE_PROGRAM, "it is not understood completely", check=check)
         try:
-            done = self._change(change, named)
+            done = self._change(change, named, adding)
         except (LegacyError, NftError) as error:
             warning = self._warning(change, named)
-            return Applied(Outcome.RUN_THE_PROGRAM, str(error), check=check, warning=warning)
+            old = self._old(change, named) if check else Old()
+            return Applied(Outcome.RUN_THE_PROGRAM, str(error), False, check, warning, old)
         if done is legacy.Change.LOCKED:
             return Applied(Outcome.BUSY, check=check)
         if done is legacy.Change.NOTHING:
-            return Applied(Outcome.DONE, already=True)
+            return Applied(Outcome.DONE, already=True, old=self._old(change, named))
         return Applied(Outcome.DONE, warning=self._warning(change, named))
+
+    def delete(self, commands: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+        """Carry those of ``commands`` out that delete a rule, and are certain, as few changes for all.
+
+        Which ones: of the others nothing has been done, and ``apply`` tells why.
+        """
+        together: dict[_Tables, dict[Rule, Sequence[str]]] = {}
+        for words in commands:
+            change, named = _rule(tuple(words[1:])), self._program(words[0])
+            if change is None or change.operation is not Operation.DELETE or named.why_not:
+                continue
+            tables = _Tables(named.kind, named.family, change.table)
+            together.setdefault(tables, {})[change] = words
+        done: list[Sequence[str]] = []
+        for tables, of_rule in together.items():
+            try:
+                done += [of_rule[rule] for rule in self._delete(tables, list(of_rule))]
+            except (LegacyError, NftError):
+                continue
+        return done
+
+    def _delete(self, tables: _Tables, rules: Sequence[Rule]) -> list[Rule]:
+        if tables.kind is Kind.LEGACY:
+            return legacy.delete(rules, tables.table, tables.family)
+        return self._tables().delete(rules, tables.family)
 
     def effect(self, words: Sequence[str]) -> Effect | None:
         """The rule that an iptables command makes or takes away; None if that cannot be told."""
@@ -133,7 +173,7 @@ class Firewall:
             words = _sample(template)
             change = None if words is None else _rule(tuple(words[1:]))
             if words is not None and change is not None:
-                found.append(self._warning(change, program.locate(words[0])))
+                found.append(self._warning(change, program.find(words[0])))
         return [line for line in found if line]
 
     def _program(self, name: str) -> Program:
@@ -162,12 +202,12 @@ class Firewall:
             self._tables().load()
             expressible(change, named.family)
 
-    def _change(self, change: Rule, named: Program) -> legacy.Change:
+    def _change(self, change: Rule, named: Program, adding: Adding) -> legacy.Change:
         if named.why_not:
             raise NftError(named.why_not)
         if named.kind is Kind.LEGACY:
-            return legacy.apply(change, named.family)
-        made = self._tables().apply(change, named.family)
+            return legacy.apply(change, named.family, adding)
+        made = self._tables().apply(change, named.family, adding)
         return legacy.Change.MADE if made else legacy.Change.NOTHING
 
     def _tables(self) -> Nft:
@@ -185,10 +225,21 @@ class Firewall:
             return ""
         return "" if chain is None else shadowing.warning(change, named.family, chain)
 
-    def _look(self, change: Rule, named: Program) -> View | None:
+    def _old(self, change: Rule, named: Program) -> Old:
+        """What there is to say of the rule of ``change`` if it is there already."""
+        meaning = meaning_of(change, named.family)
+        try:
+            chain = self._look(change, named, shadowing.is_it(meaning))
+        except (LegacyError, NftError):
+            return Old()
+        return Old() if chain is None else shadowing.old(change, meaning, chain)
+
+    def _look(self, change: Rule, named: Program, until: Until = None) -> View | None:
         if named.kind is Kind.LEGACY:
-            return legacy.look(change, named.family)
-        return self._tables().look(change, named.family) if named.kind is Kind.NF_TABLES else None
+            return legacy.look(change, named.family, until)
+        if named.kind is Kind.NF_TABLES:
+            return self._tables().look(change, named.family, until)
+        return None
 
 
 @lru_cache(maxsize=1_024)
@@ -203,4 +254,4 @@ def _sample(template: str) -> list[str] | None:
     words = split(template)
     if not words or not is_iptables(words):
         return None
-    return split(expand(template, _SAMPLES[program.family(words[0])]))
+    return split(expand(template, _SAMPLES[family(words[0])]))

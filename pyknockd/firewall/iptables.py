@@ -7,6 +7,7 @@ iptables-extensions(8), version 1.8.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -51,6 +52,19 @@ _SHORT = {
     long.removeprefix("--"): short for short, long in _LONG.items() if not short.startswith("--")
 }
 _LETTERS = {Operation.APPEND: "-A", Operation.INSERT: "-I", Operation.DELETE: "-D"}
+_COMMAND = re.compile(
+    r"-[ACDEFILNPRSXZ].*|--(?:append|check|delete|insert|replace|list|flush).*", re.DOTALL
+)
+# How many values follow each option, by all of its names.
+_VALUES = {
+    **{
+        f"--{name}": count
+        for options in (*MATCHES.values(), *TARGETS.values())
+        for name, count in options.items()
+    },
+    **dict.fromkeys((*_BASICS, "--match", "--jump", "--goto", "--table"), 1),
+    **dict.fromkeys((short for short in _LONG), 1),
+}
 
 
 class _Unknown(Exception):
@@ -169,6 +183,19 @@ def parse(arguments: Sequence[str]) -> Rule | None:
         return draft.rule()
     except _Unknown:
         return None
+
+
+def command_at(words: Sequence[str]) -> int | None:
+    """Where among ``words`` the command stands, -A or another; None if that is not certain.
+
+    The rest need not be understood. What is a value of an option that is known is no command.
+    """
+    found, at = [], 0
+    while at < len(words):
+        if _COMMAND.fullmatch(words[at]):
+            found.append(at)
+        at += 1 + _VALUES.get(words[at], 0)
+    return found[0] if len(found) == 1 else None
 
 
 def words(rule: Rule) -> list[str]:

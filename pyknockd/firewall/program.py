@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from os.path import realpath
 from pathlib import Path
 
 from pyknockd.firewall import iptables
+from pyknockd.firewall.names import base_name, family
 from pyknockd.firewall.rule import Family, Operation
 from pyknockd.system.process import CommandError, output
 from pyknockd.system.trust import find_program
-
-# What is behind all of iptables' names, once links and alternatives are followed.
-_BEHIND = {"xtables-legacy-multi": "legacy", "xtables-nft-multi": "nf_tables"}
-_FAMILIES = {"iptables": Family.IPV4, "ip6tables": Family.IPV6}
-_NAMES = {
-    f"{name}{kind}": family
-    for name, family in _FAMILIES.items()
-    for kind in ("", "-legacy", "-nft")
-}
-_VERSION = re.compile(r" v1\.8\.(\d+) \(nf_tables\)")
-# The releases whose rules are read and written here as they are by themselves: in those before, a
-# port is a match of iptables' own; in those after, who knows. test_nft_forms.py has been run on them.
-_KNOWN = range(9, 14)
-_ADDING = re.compile(r"-[AI]|--append|--insert")
-_OTHER = re.compile(r"(?:-[ACDEFILNPRSXZ]|--(?:append|check|delete|insert|replace|list|flush)).*")
 
 
 class Kind(Enum):
@@ -36,6 +23,19 @@ class Kind(Enum):
     LEGACY = "legacy"
     NF_TABLES = "nf_tables"
     UNKNOWN = "unknown"
+
+
+# What is behind all of iptables' names, once links and alternatives are followed.
+_BEHIND = {"xtables-legacy-multi": Kind.LEGACY, "xtables-nft-multi": Kind.NF_TABLES}
+_VERSION = re.compile(rb"(?<![\d.])1\.8\.(\d+) \(nf_tables\)")
+_MOST_BYTES = 4 << 20
+# The releases whose rules are read and written here as they are by themselves: in those before, a
+# port is a match of iptables' own; in those after, who knows. test_nft_forms.py has been run on them.
+_KNOWN = range(9, 14)
+_PATIENCE_SECONDS = 1.0  # to wait longer for a program would keep the doors from closing in time
+_INSERTING = ("-I", "--insert")
+_ADDING = ("-A", "--append", *_INSERTING)
+_DELETING = ("-D", "--delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +47,58 @@ class Program:
     why_not: str = ""
 
 
-def is_iptables(words: Sequence[str]) -> bool:
-    """Whether ``words`` call iptables or ip6tables, under any of their names."""
-    return bool(words) and _base(words[0]) in _NAMES
-
-
-def family(name: str) -> Family:
-    """The family whose rules the program changes."""
-    return _NAMES[_base(name)]
-
-
 def find(name: str) -> Program:
-    """What the command's first word leads to. Runs `NAME -V` for nf_tables' iptables."""
-    found, path = locate(name), find_program(name)
-    if found.kind is Kind.NF_TABLES and path is not None:
-        return replace(found, why_not=_unknown_release(path))
-    return found
-
-
-def locate(name: str) -> Program:
-    """What the command's first word leads to, as far as can be told without running it."""
+    """What the command's first word leads to. Runs nothing, so that nothing is waited for."""
     path = find_program(name)
     if path is None:
         return Program(Kind.UNKNOWN, family(name), "no such program")
-    behind = _BEHIND.get(_base(realpath(path)))
+    real = realpath(path)
+    behind = _BEHIND.get(base_name(real))
     if behind is None:
-        return Program(Kind.UNKNOWN, family(name), f"it leads to {realpath(path)}")
-    return Program(Kind(behind), family(name))
+        return Program(Kind.UNKNOWN, family(name), f"it leads to {real}")
+    known = behind is Kind.LEGACY or _is_known_release(real)
+    return Program(behind, family(name), "" if known else "its release is not known to be alike")
+
+
+def adds(words: Sequence[str]) -> bool:
+    """Whether an iptables command is sure to add a rule."""
+    return _command(words) in _ADDING
+
+
+def deletes(words: Sequence[str]) -> bool:
+    """Whether an iptables command is sure to delete a rule."""
+    return _command(words) in _DELETING
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The command that looks for the rule that ``words`` add; none if they are not sure to add one.
+    """The command that looks for the rule that ``words`` add or delete; none if unsure."""
+    return _respelled(words, "-C")
 
-    It changes nothing, so it need not be understood: `-A CHAIN` or `-I CHAIN [N]` becomes `-C CHAIN`.
+
+def delete_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The command that deletes the rule that ``words`` add or delete; none if unsure."""
+    return _respelled(words, "-D")
+
+
+def _command(words: Sequence[str]) -> str:
+    at = iptables.command_at(words)
+    return "" if at is None else words[at]
+
+
+def _respelled(words: Sequence[str], command: str) -> tuple[str, ...]:
+    """``words`` with another command for the same rule, which needs no number any more.
+
+    They need not be understood: `-A CHAIN`, `-I CHAIN [N]` or `-D CHAIN` becomes ``command CHAIN``.
     """
-    found = [at for at, word in enumerate(words) if _OTHER.fullmatch(word)]
-    if len(found) != 1 or not _ADDING.fullmatch(words[found[0]]) or len(words) < found[0] + 2:
+    at = iptables.command_at(words)
+    if at is None or len(words) < at + 2 or words[at] not in (*_ADDING, *_DELETING):
         return ()
-    at = found[0]
     rest = list(words[at + 2 :])
-    if rest and words[at] in ("-I", "--insert") and rest[0].isdigit():
+    if rest and rest[0].isdigit():
+        if words[at] not in _INSERTING:
+            return ()
         del rest[0]
-    return (*words[:at], "-C", words[at + 1], *rest)
+    return (*words[:at], command, words[at + 1], *rest)
 
 
 def deletes_by_number(words: Sequence[str]) -> bool:
@@ -102,23 +112,18 @@ def legacy_rules() -> bool:
     for name in ("ip", "ip6"):
         try:
             tables = Path(f"/proc/thread-self/net/{name}_tables_names").read_text()
-            if tables and "\n-A " in output([f"{name}tables-legacy-save"]):
+            if tables and "\n-A " in output([f"{name}tables-legacy-save"], _PATIENCE_SECONDS):
                 return True
         except (OSError, CommandError):
             pass
     return False
 
 
-def _unknown_release(path: str) -> str:
+def _is_known_release(path: str) -> bool:
+    """Whether the program is of one of the releases, by the text that it has for `-V`."""
     try:
-        said = output([path, "-V"])
-    except CommandError as error:
-        return str(error)
-    found = _VERSION.search(said)
-    if found is None or int(found[1]) not in _KNOWN:
-        return f"not known to be alike: {said.strip()}"
-    return ""
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            found = set(_VERSION.findall(file.read(_MOST_BYTES)))
+    except OSError:
+        return False
+    return len(found) == 1 and int(found.pop()) in _KNOWN

@@ -23,6 +23,14 @@ class Operation(Enum):
     DELETE = "delete"
 
 
+class Adding(Enum):
+    """What adding a rule means where the chain has it already."""
+
+    ONCE = "once"  # nothing
+    ANEW = "anew"  # the first there is of it goes
+    AGAIN = "again"  # it is there twice
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """``[!] --name value…``; ``name`` is the long name without dashes."""

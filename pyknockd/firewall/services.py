@@ -1,13 +1,17 @@
-"""Ports by name, as iptables looks them up: /etc/services."""
+"""Ports by name, as iptables looks them up: /etc/services.
+
+Not by getservbyname(3): where the host is configured so, that asks a server for what the file lacks.
+"""
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 from pyknockd.firewall.rule import Extension, Rule
 
+_SERVICES = Path("/etc/services")
 _PORT_OPTIONS = ("sport", "source-port", "dport", "destination-port")
 
 
@@ -31,6 +35,13 @@ def _match(match: Extension) -> Extension:
 @lru_cache(maxsize=64)
 def _port(name: str, protocol: str) -> str:
     try:
-        return str(socket.getservbyname(name, protocol))
-    except (OSError, UnicodeError):
+        lines = _SERVICES.read_text(errors="replace").splitlines()
+    except OSError:
         return name
+    for line in lines:
+        words = line.partition("#")[0].split()
+        if len(words) > 1 and name in (words[0], *words[2:]):
+            port, _, found = words[1].partition("/")
+            if found == protocol and port.isdigit():
+                return port
+    return name

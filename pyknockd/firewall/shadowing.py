@@ -7,10 +7,11 @@ together, and a rule with a condition that cannot be told hides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from pyknockd.firewall.conditions import Condition, Meaning, meaning_of, rule_of
+from pyknockd.firewall.conditions import Condition, Meaning, Unsaid, meaning_of, rule_of
 from pyknockd.firewall.iptables import words
 from pyknockd.firewall.rule import Family, Operation, Rule
 
@@ -18,12 +19,41 @@ from pyknockd.firewall.rule import Family, Operation, Rule
 MOST_RULES = 1000
 
 
+# Whether a rule of the chain is the one that is asked about, so that those behind it do not matter.
+Until = Callable[[Meaning], bool] | None
+
+
 @dataclass(frozen=True, slots=True)
 class View:
-    """A chain: its rules in order, and whether packets can come to it at all."""
+    """A chain: its rules in order, and whether packets can come to it at all.
+
+    ``found``: the next rule is the one that was asked about.
+    """
 
     rules: Sequence[Meaning]
     reachable: bool
+    found: bool = False
+
+
+def view(rules: Iterator[Meaning], reachable: bool, until: Until) -> View:
+    """The first of ``rules``, those that are not looked at left out."""
+    seen: list[Meaning] = []
+    for rule in islice(rules, MOST_RULES):
+        if until is not None and until(rule):
+            return View(seen, reachable, found=True)
+        seen.append(rule)
+    return View(seen, reachable)
+
+
+@dataclass(frozen=True, slots=True)
+class Old:
+    """A rule that is there already: ``warning`` is a line if it opens nothing.
+
+    ``buried_by`` is a rule before it that may overrule it until it is added anew, or the empty text.
+    """
+
+    warning: str = ""
+    buried_by: str = ""
 
 
 # With these a packet does not go on to the next rule of the chain.
@@ -48,20 +78,72 @@ def is_first(rule: Rule) -> bool:
 
 
 def warning(rule: Rule, family: Family, chain: View) -> str:
-    """One line on why ``rule``, which is in ``chain`` or about to be, opens nothing; mostly empty."""
-    text = _shown(words(rule))
-    if not chain.reachable:
-        return f"the rule {text} opens nothing: no rule leads to the chain {rule.chain}"
+    """One line on why ``rule``, just added or about to be, opens nothing; mostly empty."""
     count = len(chain.rules)
     if rule.operation is Operation.INSERT:
         count = min(count, max(rule.position - 1, 0))
     new = meaning_of(rule, family)
-    others = [r for r in chain.rules[:count] if (r.conditions, r.verdict) != _essence(new)]
-    found = hidden_by(new, others)
+    others = [r for r in chain.rules[:count] if _essence(r) != _essence(new)]
+    return _warning(rule, new, others, chain.reachable)
+
+
+def is_it(old: Meaning) -> Callable[[Meaning], bool]:
+    """Whether a rule of a chain may be ``old``: for ``view`` to end with."""
+
+    def may_be(rule: Meaning) -> bool:
+        if rule.verdict == old.verdict and rule.conditions == old.conditions:
+            return True
+        half_read = Unsaid.UNKNOWN in rule.unsaid and rule.verdict in ("", old.verdict)
+        return half_read and rule.conditions <= old.conditions
+
+    return may_be
+
+
+def old(rule: Rule, meaning: Meaning, chain: View) -> Old:
+    """What there is to say of ``rule``, which is in ``chain`` already, where ``is_it`` has found it.
+
+    To move a rule that nothing hides does no harm, so what buries it need not be certain.
+    """
+    rivals = [
+        other for other in chain.rules if _decides(other) and other.verdict != meaning.verdict
+    ]
+    is_certain = chain.found or meaning.exact
+    if not chain.reachable or (is_certain and hidden_by(meaning, rivals) is not None):
+        return Old(
+            _warning(rule, meaning, chain.rules, chain.reachable), _buried_by(rule, meaning, chain)
+        )
+    return Old(buried_by=_buried_by(rule, meaning, chain) if rivals else "")
+
+
+def _buried_by(rule: Rule, meaning: Meaning, chain: View) -> str:
+    """What would stand no longer before ``rule`` if it were inserted anew, and may overrule it."""
+    if rule.operation is not Operation.INSERT:
+        return ""
+    before = chain.rules[max(rule.position - 1, 0) :]
+    found = next((other for other in before if _may_overrule(other, meaning)), None)
+    return "" if found is None else _shown(words(rule_of(found, rule.table, rule.chain)))
+
+
+def _decides(rule: Meaning) -> bool:
+    return rule.verdict in _FINAL or rule.verdict.startswith(("jump ", "goto "))
+
+
+def _may_overrule(rule: Meaning, later: Meaning) -> bool:
+    """Whether ``rule`` may decide otherwise, by itself or in another chain, on a packet of ``later``."""
+    if rule.verdict == later.verdict or not _decides(rule):
+        return False
+    return not any(_exclude(a, b) for a in rule.conditions for b in later.conditions)
+
+
+def _warning(rule: Rule, meaning: Meaning, before: Sequence[Meaning], reachable: bool) -> str:
+    text = _shown(words(rule))
+    if not reachable:
+        return f"the rule {text} opens nothing: no rule leads to the chain {rule.chain}"
+    found = hidden_by(meaning, before)
     if found is None:
         return ""
-    before = _shown(words(rule_of(others[found], rule.table, rule.chain)))
-    return f"the rule {text} opens nothing: it stands behind {before}"
+    hiding = _shown(words(rule_of(before[found], rule.table, rule.chain)))
+    return f"the rule {text} opens nothing: it stands behind {hiding}"
 
 
 def _shown(command: Sequence[str]) -> str:
@@ -82,27 +164,22 @@ def _implies(narrow: Condition, wide: Condition) -> bool:
         return True
     if narrow.what != wide.what:
         return False
-    if wide.what in ("saddr", "daddr"):
-        return _within(narrow, wide, _network_holds, _networks_meet)
-    if wide.what in ("sport", "dport"):
-        return _within(narrow, wide, _ports_hold, _ports_meet)
-    if wide.what in ("iif", "oif"):
-        return _within(narrow, wide, _name_holds, _names_meet)
-    if wide.what == "protocol":
-        # Another protocol than the one that is excluded.
-        return wide.negated and not narrow.negated and narrow.value != wide.value
-    return False
-
-
-def _within(
-    narrow: Condition,
-    wide: Condition,
-    holds: Callable[[Condition, Condition], bool],
-    meet: Callable[[Condition, Condition], bool],
-) -> bool:
+    if wide.what not in _OVERLAPS:
+        return False
+    holds, meet = _OVERLAPS[wide.what]
     if narrow.negated:
         return wide.negated and holds(narrow, wide)
     return not meet(narrow, wide) if wide.negated else holds(wide, narrow)
+
+
+def _exclude(one: Condition, other: Condition) -> bool:
+    """Whether no packet is one of which both are true; certain if so."""
+    if one.what != other.what or one.what not in _OVERLAPS:
+        return False
+    holds, meet = _OVERLAPS[one.what]
+    if one.negated:
+        return not other.negated and holds(one, other)
+    return holds(other, one) if other.negated else not meet(one, other)
 
 
 def _network_holds(outer: Condition, inner: Condition) -> bool:
@@ -134,3 +211,17 @@ def _name_holds(outer: Condition, inner: Condition) -> bool:
 
 def _names_meet(one: Condition, other: Condition) -> bool:
     return _name_holds(one, other) or _name_holds(other, one)
+
+
+def _equal(one: Condition, other: Condition) -> bool:
+    return one.value == other.value
+
+
+_Overlap = Callable[[Condition, Condition], bool]
+# Whether one holds all that the other does, and whether they have anything in common.
+_OVERLAPS: dict[str, tuple[_Overlap, _Overlap]] = {
+    **dict.fromkeys(("saddr", "daddr"), (_network_holds, _networks_meet)),
+    **dict.fromkeys(("sport", "dport"), (_ports_hold, _ports_meet)),
+    **dict.fromkeys(("iif", "oif"), (_name_holds, _names_meet)),
+    "protocol": (_equal, _equal),
+}

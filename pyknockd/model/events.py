@@ -42,6 +42,7 @@ class RefusalCause(Enum):
     START_COMMAND_TOO_LONG = "start-command-too-long"
     STOP_COMMAND_TOO_LONG = "stop-command-too-long"
     TOO_MANY_WAIT = "too-many-wait"
+    OTHER_FAMILY = "other-family"  # its command is for IPv4 and the knock came over IPv6, or so
 
 
 class StandingCause(Enum):
@@ -136,13 +137,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """``door`` stays shut for ``source`` all the same; ``text`` says more where there is more."""
+    """``door`` stays shut for ``source`` all the same; ``text`` says more where there is more.
+
+    ``quiet``: the same has been told of this door.
+    """
 
     time: float
     source: str
     door: Door
     cause: RefusalCause
     text: str = ""
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +265,15 @@ class RuleHidden:
     time: float
     change: Change
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMoved:
+    """The rule of a change was there already, and has been moved in front of the rule ``behind``."""
+
+    time: float
+    change: Change
+    behind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +445,7 @@ ChangeEvent = (
     | LockHeld
     | RuleGone
     | RuleHidden
+    | RuleMoved
     | LeftToProgram
     | AlreadyThere
     | ClosingFailed

@@ -41,6 +41,7 @@ from pyknockd.model.events import (
     Reloading,
     RuleGone,
     RuleHidden,
+    RuleMoved,
     SequenceChanged,
     Side,
     StageReached,
@@ -122,6 +123,11 @@ def _refused(event: Refused) -> Iterator[Line]:
     elif event.cause is RefusalCause.STOP_COMMAND_TOO_LONG:
         text = "error: parsed stop command has been truncated! --> won't execute start command"
         yield _error(text)
+    elif event.cause is RefusalCause.OTHER_FAMILY:
+        if not event.quiet:
+            came, is_for = ("IPv6", "IPv4") if ":" in event.source else ("IPv4", "IPv6")
+            text = f"{event.source} came over {came}, and its command is for {is_for}"
+            yield _error(f"{event.door.name}: {text}: add {event.text}")
     elif event.cause is RefusalCause.TOO_MANY_WAIT:
         text = f"{event.door.name}: the door stays shut: too many commands wait already"
         yield _error(text, event.source, Audience.LOG)
@@ -193,6 +199,11 @@ def _rule_gone(event: RuleGone) -> Iterator[Line]:
 
 def _rule_hidden(event: RuleHidden) -> Iterator[Line]:
     yield _warning(f"{event.change.door}: {event.text}")
+
+
+def _rule_moved(event: RuleMoved) -> Iterator[Line]:
+    text = f"{event.change.door}: its rule was there already, moved in front of {event.behind}"
+    yield Line(text, event.change.source)
 
 
 def _left_to_program(event: LeftToProgram) -> Iterator[Line]:
@@ -300,6 +311,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     LockHeld: _lock_held,
     RuleGone: _rule_gone,
     RuleHidden: _rule_hidden,
+    RuleMoved: _rule_moved,
     LeftToProgram: _left_to_program,
     ClosingFailed: _closing_failed,
     Closed: _closed,

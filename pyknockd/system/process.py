@@ -20,6 +20,8 @@ KILLED = 128  # and what it adds to the number of the signal that ended one
 QUIET = subprocess.DEVNULL  # as output: nobody hears it
 _MOST_ANSWER_BYTES = 4_096
 
+_END_SECONDS = 0.1  # how long a killed program takes to end, unless the kernel holds it
+
 
 class CommandError(Exception):
     """A program cannot be started; ``status`` is what a shell would have answered."""
@@ -83,16 +85,42 @@ class Programs:
         return over
 
 
-def output(words: Sequence[str]) -> str:
-    """What the program ``words`` prints. Waits for it. Raises CommandError with what it says."""
+def output(words: Sequence[str], seconds: float | None = None) -> str:
+    """What the program ``words`` prints. Waits for it, no longer than ``seconds`` if that is given.
+
+    Raises CommandError with what it says.
+    """
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=seconds is not None,
+        )
     except OSError as error:
         raise CommandError(f"{words[0]}: {error.strerror}", NOT_FOUND) from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        raise CommandError(f"{' '.join(words)}: {said}", done.returncode)
-    return done.stdout.decode(errors="replace")
+    try:
+        printed, complained = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        _abandon(process)
+        text = f"{' '.join(words)}: did not answer within {seconds:g} s"
+        raise CommandError(text, KILLED + signal.SIGKILL) from error
+    if process.returncode:
+        said = (complained or printed).decode(errors="replace").strip()
+        raise CommandError(f"{' '.join(words)}: {said}", process.returncode)
+    return printed.decode(errors="replace")
+
+
+def _abandon(process: Process) -> None:
+    """End it and its session; the next program's start reaps it if it does not end at once."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
 
 
 def spawn(words: Sequence[str]) -> Process:

@@ -470,3 +470,37 @@ def test_ipv4_only_leaves_ipv6_knocks_alone(hosts: Lab) -> None:
     hosts.knock(7000)
     daemon.wait_for("OPEN SESAME")
     assert CLIENT_6 not in daemon.text()
+
+
+def test_a_command_for_the_other_family_is_not_run_and_told_once(hosts: Lab) -> None:
+    rule = "INPUT -s %IP% -p tcp --dport 22 -j ACCEPT"
+    two = [door(f"iptables-nft -I {rule}"), door(f"ip6tables-nft -I {rule}")]
+    text = f"{two[0]}{two[1].replace('[d]', '[six]').replace('7000', '8000')}"
+    config = hosts.config(text)
+    daemon = hosts.start(config)
+    told = [
+        f"d: {CLIENT_6} came over IPv6, and its command is for IPv4:"
+        f" add Start_Command_6 = ip6tables-nft -I {rule}",
+        f"six: {CLIENT_4} came over IPv4, and its command is for IPv6:"
+        f" add Start_Command = iptables-nft -I {rule} and Start_Command_6 = ip6tables-nft -I {rule}",
+    ]
+    for times in (1, 2):
+        hosts.knock(7000, host=SERVER_6)
+        hosts.knock(8000, host=SERVER_4)
+        daemon.wait_for("OPEN SESAME", times=2 * times)
+    assert "running command" not in daemon.text()
+    assert [line for line in daemon.lines() if "came over" in line] == told
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for("re-reading config file")
+    hosts.knock(7000, host=SERVER_6)
+    daemon.wait_for(told[0], times=2)
+    checked = hosts.spawn([sys.executable, "-m", "pyknockd", "--check", "-c", str(config)])
+    assert checked.process.wait(PATIENCE) == 0
+    for line, came in zip(told, ("IPv6", "IPv4"), strict=True):
+        name, _, words = line.partition(": ")
+        lacks = words.partition("and ")[2]
+        assert f"[{name}] stays shut for knocks over {came}: {lacks}" in checked.text()
+    only = [sys.executable, "-m", "pyknockd", "--check", "-4", "-c", str(config)]
+    checked = hosts.spawn(only)
+    assert checked.process.wait(PATIENCE) == 0
+    assert "over IPv6" not in checked.text()

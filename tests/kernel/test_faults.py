@@ -79,6 +79,46 @@ def test_killed_at_any_instant_it_leaves_no_door_open_and_no_other_rule_touched(
     assert "non-zero" not in daemon.text()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_doors_that_are_due_together_are_closed_together(hosts: Lab, kind: str) -> None:
+    by_program = "INPUT -s %IP% -p udp -m recent ! --rcheck --name nobody -j ACCEPT"
+    late = door(f"{kind} -I {by_program}", cmd_timeout="8", stop_command=f"{kind} -D {by_program}")
+    config = hosts.config(ssh(kind, timed=8, steps="7001") + late.replace("[d]", "[late]"))
+    sources = [f"10.77.1.{number}" for number in range(1, 81)]
+    daemon = hosts.start(config)
+    for source in sources:
+        knock_as(hosts, source, 7001)
+    knock_as(hosts, "10.77.1.1", 7000)
+    until(lambda: len(hosts.rules(kind)) == len(sources) + 1, "all rules are there")
+    daemon.stop()
+    hosts.server.run(kind, *f"-D INPUT -s {sources[7]} -p tcp --dport 22 -j ACCEPT".split())
+    other = "-A INPUT -s 10.77.2.1/32 -p tcp -m tcp --dport 22 -j ACCEPT"
+    hosts.server.run(kind, *other.split())
+    time.sleep(8)  # it is the daemon's absence that is tested
+    daemon = hosts.start(config)
+    until(lambda: hosts.rules(kind) == [other], "all that is ours is gone")
+    until(lambda: standing(hosts) == 0, "nothing stands open in the journal")
+    text = daemon.text()
+    assert text.count("openSSH: command timeout") == len(sources) - 1
+    assert f"{sources[7]}: openSSH: command timeout" not in text
+    assert text.count("late: command timeout") == 1
+    assert "non-zero" not in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_door_that_a_rule_closes_is_closed_by_the_next_daemon(hosts: Lab, kind: str) -> None:
+    rule = "INPUT -s %IP% -p tcp --dport 22 -j DROP"
+    hosts.server.run(kind, *f"-A {rule.replace('%IP%', CLIENT_4)}".split())
+    closing = f"{kind} -A {rule}"
+    config = hosts.config(door(f"{kind} -D {rule}", cmd_timeout="3", stop_command=closing))
+    daemon = hosts.start(config)
+    hosts.knock(7000)
+    until(lambda: not hosts.rules(kind), "the rule is gone")
+    daemon = restart(hosts, config, daemon, signal.SIGTERM)
+    daemon.wait_for("command timeout")
+    until(lambda: hosts.rules(kind), "the rule is there again")
+
+
 def journal(hosts: Lab) -> Path:
     (path,) = (hosts.folder / "state").glob("doors-*.sqlite")
     return path

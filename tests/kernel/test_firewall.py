@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from pyknockd.firewall import Firewall
+from pyknockd.firewall.nft.netlink import Reader
 from pyknockd.model import expand
 from pyknockd.system.shell import split
 from tests.support.lab import ROOT, Lab, until
@@ -287,7 +289,7 @@ def test_a_rule_that_opens_nothing_is_told(hosts: Lab, kind: str, program: str) 
             words = words_of(f"{program} {line}", kind, number)
             for each in (words, words):  # the second time it is there already
                 answer = ours.run(each, save=False)
-                if line in NOT_WARNED or answer.how.startswith("ALREADY"):
+                if line in NOT_WARNED:
                     continue
                 reason = "opens nothing: it stands behind -A INPUT -p tcp -m tcp --dport 22 -j DROP"
                 if " open " in line:
@@ -336,6 +338,67 @@ def test_each_command_is_said_to_go_its_way(hosts: Lab) -> None:
         assert not said.warnings
         (warning,) = firewall.prepare(templates).warnings
         assert warning.startswith("there are rules in the legacy")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_many_rules_are_deleted_at_once(hosts: Lab, kind: str, program: str) -> None:
+    name = f"{program}-{kind}"
+    rules = [f"INPUT -s {address(n, program)} -p tcp --dport 22 -j ACCEPT" for n in range(6)]
+    rules += [rules[0], "FORWARD -p udp -j DROP", "guarded -j DROP"]
+    hosts.server.run(name, "-N", "guarded")
+    for rule in rules:
+        hosts.server.run(name, "-A", *rule.split())
+    before = hosts.rules(name)
+    none = [
+        *(f"{name} -D INPUT 1", f"{name} -D nowhere -j DROP", f"{name} -F INPUT", "iptables -L"),
+        *(f"{name} -D INPUT -s {address(99, program)} -j DROP", f"{name} -A INPUT -j LOG"),
+        f"{name} -D INPUT -m geoip --source-country DE -j DROP",
+    ]
+    wanted = [f"{name} -D {rule}" for rule in [*rules[:5], *rules[7:]]]
+    commands = [command.split() for command in [*none[:4], *wanted, *none[4:]]]
+    with hosts.server.inside():
+        firewall = Firewall()
+
+        def gone() -> list[str]:
+            return [" ".join(words) for words in firewall.delete(commands)]
+
+        reader = Reader()
+        generation = reader.generation()
+        done = until(gone, "the lock is free")
+        changes = reader.generation() - generation
+        reader.close()
+    assert sorted(done) == sorted(wanted)
+    assert changes == (kind == "nft")
+    # Of two that are alike the first goes.
+    assert hosts.rules(name) == [line for line in before if line.startswith("-A INPUT")][5:]
+
+
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_no_legacy_table_is_made_where_nothing_is_to_be_deleted(hosts: Lab, program: str) -> None:
+    words = f"{program}-legacy -t mangle -D INPUT -p tcp -j ACCEPT".split()
+    with hosts.server.inside():
+        assert Firewall().delete([words, [*words, "-w"]]) == []
+    names = "ip_tables_names" if program == "iptables" else "ip6_tables_names"
+    there = hosts.server.run("sh", "-c", f"cat /proc/net/{names} || true")
+    assert "mangle" not in there
+
+
+def test_getting_ready_waits_for_no_program_that_hangs(
+    hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload gets ready in the loop."""
+    for name in ("iptables-legacy-save", "xtables-nft-multi"):
+        (tmp_path / name).write_text("#!/bin/sh\nsleep 60\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "iptables").symlink_to("xtables-nft-multi")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    hosts.server.run("iptables-legacy", "-A", "FORWARD", "-j", "ACCEPT")
+    with hosts.server.inside():
+        began = time.monotonic()
+        said = Firewall().prepare(["iptables -A INPUT -s %IP% -j ACCEPT"])
+        assert time.monotonic() - began < 10
+    assert said.warnings == ()
 
 
 def _tell(what: str, done: Counter[str]) -> None:

@@ -319,3 +319,14 @@ def test_opening_and_closing_as_fast_as_it_goes_loses_nothing(
     assert after[0] - before[0] < 2048
     assert after[1] == before[1]
     assert tables.save() == []
+
+
+def test_a_lock_that_is_no_file_is_not_waited_for(
+    hosts: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("iptc", reason="needs python-iptables")
+    os.mkfifo(tmp_path / "lock")
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(tmp_path / "lock"))
+    with hosts.server.inside():
+        words = ["iptables-legacy", "-A", "INPUT", "-s", "192.0.2.1", "-j", "ACCEPT"]
+        assert Firewall().apply(words).outcome is Outcome.DONE

@@ -14,8 +14,9 @@ import subprocess
 import pytest
 
 from pyknockd.firewall import Applied, Firewall, Outcome
+from pyknockd.firewall.nft.chain import Entry
 from pyknockd.firewall.nft.expressions import read
-from pyknockd.firewall.nft.netlink import Entry, Reader
+from pyknockd.firewall.nft.netlink import Reader
 from pyknockd.firewall.program import find
 from pyknockd.firewall.rule import Family
 from pyknockd.system.netns import Namespace

@@ -67,6 +67,10 @@ def test_a_hard_case_is_read_as_knockd_reads_it(name: str, tmp_path: Path) -> No
     assert disagreement(cases()[name].replace(b"%DIR%", os.fsencode(tmp_path))) == ""
 
 
+def test_the_example_is_read_as_knockd_reads_it() -> None:
+    assert disagreement((ROOT / "knockd.conf.example").read_bytes()) == ""
+
+
 def test_published_files_are_read_as_knockd_reads_them(capsys: pytest.CaptureFixture[str]) -> None:
     if not published():
         pytest.skip("PYKNOCKD_CONFIGS names no directory of published files")

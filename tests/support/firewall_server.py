@@ -27,9 +27,11 @@ def _apply(firewall: Firewall, words: list[str]) -> tuple[str, int, str]:
     applied = firewall.apply(words)
     if applied.outcome is Outcome.RUN_THE_PROGRAM:
         if applied.check and not _run(list(applied.check)):
-            return f"ALREADY: {applied.reason}", 0, applied.warning
+            return f"ALREADY: {applied.reason}", 0, applied.old.warning
         return f"PROGRAM: {applied.reason}", _run(words), applied.warning
-    return "ALREADY" if applied.already else applied.outcome.name, 0, applied.warning
+    if applied.already:
+        return "ALREADY", 0, applied.old.warning
+    return applied.outcome.name, 0, applied.warning
 
 
 def _run(words: list[str]) -> int:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pyknockd.firewall.conditions import Condition, Meaning, Unsaid
 from pyknockd.firewall.extensions import TARGETS
 from pyknockd.firewall.rule import Family
 
+# As the compiler lays it out: on some machines the counters, 0Q, begin at a multiple of 4, not of 8.
 # addresses and masks, interfaces and their masks, protocol, flags, inverting flags, target's offset
 _HEADS = {
-    Family.IPV4: struct.Struct("=4s4s4s4s16s16s16s16sHBB4xH2x4x16x"),
-    Family.IPV6: struct.Struct("=16s16s16s16s16s16s16s16sHxBB3x4xH2x4x4x16x"),
+    Family.IPV4: struct.Struct("@4s4s4s4s16s16s16s16sHBB0I4xH2x4x0Q16x"),
+    Family.IPV6: struct.Struct("@16s16s16s16s16s16s16s16sHxBB0I4xH2x4x0Q16x"),
 }
 _INVERTED_IN, _INVERTED_OUT, _INVERTED_SOURCE, _INVERTED_DESTINATION = 0x01, 0x02, 0x08, 0x10
 _INVERTED_PROTOCOL = 0x40
 _GOTO = {Family.IPV4: 0x02, Family.IPV6: 0x04}
 _FRAGMENT = {Family.IPV4: 0x01, Family.IPV6: 0x02}  # and IPv6's type of service
 _OTHER_INVERTED = 0x24  # the same of these
+_COUNTERS_SIZE = 16
 _MATCH_HEAD = struct.Struct("=H29sB")  # size, name, revision
 _TCP, _UDP = struct.Struct("=HHHHBBBB"), struct.Struct("=HHHHB")
 _ALL_PORTS = (0, 0xFFFF)
@@ -33,6 +36,14 @@ class _Unknown(Exception):
 
 def read(entry: bytes, target: str, family: Family) -> Meaning:
     """``target`` is what libiptc calls the entry's target: a verdict, a chain or an extension."""
+    end = _HEADS[family].size
+    counters = slice(end - _COUNTERS_SIZE, end)
+    return _read(entry[: counters.start] + bytes(_COUNTERS_SIZE) + entry[end:], target, family)
+
+
+@lru_cache(maxsize=2_048)
+def _read(entry: bytes, target: str, family: Family) -> Meaning:
+    """For an entry without its counters, so that it is the same until somebody changes it."""
     head = _HEADS[family]
     fields = head.unpack_from(entry)
     source, destination, source_mask, destination_mask = fields[:4]

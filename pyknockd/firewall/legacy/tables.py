@@ -11,38 +11,19 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.legacy import entry as entries
-from pyknockd.firewall.rule import Extension, Family, Operation, Option, Rule, network
-from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
+from pyknockd.firewall.legacy.made import LegacyError, made
+from pyknockd.firewall.rule import Adding, Family, Operation, Rule
+from pyknockd.firewall.shadowing import Until, View, is_first, view
 from pyknockd.system.trust import nowhere
-
-_STANDARD_TARGETS = ("ACCEPT", "DROP", "RETURN")
-_KNOWN_TARGETS = (*_STANDARD_TARGETS, "REJECT", "LOG")
-_KNOWN_MATCHES = (
-    *("tcp", "udp", "multiport", "conntrack", "state", "comment", "limit", "mark", "iprange"),
-    *("mac", "addrtype"),
-)
-_ATTRIBUTES = {
-    "protocol": "protocol",
-    "source": "src",
-    "destination": "dst",
-    "in-interface": "in_interface",
-    "out-interface": "out_interface",
-}
-_ESCAPED = frozenset("\"'\\$`")
-
-
-class LegacyError(Exception):
-    """The change was not made: python-iptables is missing, cannot express it, or failed."""
 
 
 class Change(Enum):
@@ -58,19 +39,53 @@ def load() -> None:
     _iptc()
 
 
-def apply(rule: Rule, family: Family) -> Change:
+def apply(rule: Rule, family: Family, adding: Adding = Adding.ONCE) -> Change:
     """Make one change, unless someone else holds the lock. Raises LegacyError, nothing changed."""
     iptc = _iptc()
     with _lock() as held:
         if not held:
             return Change.LOCKED
         try:
-            return Change.MADE if _change(iptc, rule, family) else Change.NOTHING
+            return Change.MADE if _change(iptc, rule, family, adding) else Change.NOTHING
         except (iptc.IPTCError, iptc.errors.XTablesError) as error:
             raise LegacyError(_text(error)) from error
         except (ValueError, AttributeError, TypeError) as error:
             # What python-iptables raises for an option or an address that it cannot read.
             raise LegacyError(f"python-iptables cannot express it: {_text(error)}") from error
+
+
+def delete(rules: Sequence[Rule], table: str, family: Family) -> list[Rule]:
+    """Take away those of ``rules``, all of one table, that are there, in one write.
+
+    Raises LegacyError, none gone, also if someone else holds the lock.
+    """
+    if table not in _existing_tables(family):
+        return []  # to look into it would create it
+    iptc = _iptc()
+    found = []
+    with _lock() as held:
+        if not held:
+            raise LegacyError("another program holds the lock")
+        try:
+            with _table(iptc, table, family) as opened:
+                for rule in rules:
+                    if _is_deleted(iptc, rule, family, opened):
+                        found.append(rule)
+                if found:
+                    opened.commit()
+        except (iptc.IPTCError, iptc.errors.XTablesError) as error:
+            raise LegacyError(_text(error)) from error
+    return found
+
+
+def _is_deleted(iptc: Any, rule: Rule, family: Family, table: Any) -> bool:
+    """Whether ``rule`` has been there, and will be gone from ``table`` once that is committed."""
+    if rule.position or not table.is_chain(rule.chain):
+        return False
+    try:
+        return _take_away(iptc, iptc.Chain(table, rule.chain), made(iptc, rule, family, table))
+    except (LegacyError, ValueError, AttributeError, TypeError):
+        return False
 
 
 def is_there(rule: Rule, family: Family) -> bool:
@@ -81,8 +96,8 @@ def is_there(rule: Rule, family: Family) -> bool:
     try:
         with _table(iptc, rule.table, family) as table:
             chain = iptc.Chain(table, rule.chain)
-            return table.is_chain(rule.chain) and _is_there(
-                iptc, chain, _entry(iptc, rule, family, table)
+            return table.is_chain(rule.chain) and _take_away(
+                iptc, chain, made(iptc, rule, family, table)
             )
     except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
         raise LegacyError(_text(error)) from error
@@ -90,7 +105,7 @@ def is_there(rule: Rule, family: Family) -> bool:
         raise LegacyError(f"python-iptables cannot express it: {_text(error)}") from error
 
 
-def look(rule: Rule, family: Family) -> View | None:
+def look(rule: Rule, family: Family, until: Until = None) -> View | None:
     """What stands before ``rule`` in its chain; None if there is no such chain. Raises LegacyError."""
     if rule.table not in _existing_tables(family):
         return None  # to look into it would create it
@@ -103,8 +118,9 @@ def look(rule: Rule, family: Family) -> View | None:
             references = table._iptc.iptc_get_references
             references(ctypes.byref(count), rule.chain.encode(), table._handle)
             reachable = table.builtin_chain(rule.chain) or count.value > 0
-            before = () if is_first(rule) else _meanings(table, rule.chain, family)
-            return View(list(islice(before, MOST_RULES)), reachable)
+            is_alone = until is None and is_first(rule)
+            before = iter(()) if is_alone else _meanings(table, rule.chain, family)
+            return view(before, reachable, until)
     except (iptc.IPTCError, iptc.errors.XTablesError, OSError) as error:
         raise LegacyError(_text(error)) from error
 
@@ -145,8 +161,9 @@ def _iptc() -> Any:
 def _lock() -> Iterator[bool]:
     """Iptables' own lock, or False at once if it is taken."""
     path = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise LegacyError(f"cannot open {path}: {error.strerror}") from error
     try:
@@ -170,7 +187,7 @@ def _table(iptc: Any, name: str, family: Family) -> Iterator[Any]:
         table.close()
 
 
-def _change(iptc: Any, rule: Rule, family: Family) -> bool:
+def _change(iptc: Any, rule: Rule, family: Family, adding: Adding) -> bool:
     """Whether anything had to be changed."""
     with _table(iptc, rule.table, family) as table:
         if not table.is_chain(rule.chain):
@@ -179,15 +196,14 @@ def _change(iptc: Any, rule: Rule, family: Family) -> bool:
         if rule.operation is Operation.DELETE and rule.position:
             _delete_number(table, rule)
         else:
-            entry = _entry(iptc, rule, family, table)
+            entry = made(iptc, rule, family, table)
             if rule.operation is Operation.DELETE:
                 chain.delete_rule(entry)
-            elif _is_there(iptc, chain, entry):
-                return False
-            elif rule.operation is Operation.APPEND:
-                chain.append_rule(entry)
             else:
-                chain.insert_rule(entry, max(rule.position - 1, 0))
+                there = adding is not Adding.AGAIN and _take_away(iptc, chain, entry)
+                if there and adding is Adding.ONCE:
+                    return False
+                _add(chain, entry, rule)
         table.commit()
         return True
 
@@ -199,70 +215,20 @@ def _delete_number(table: Any, rule: Rule) -> None:
         raise LegacyError(f"no rule {rule.position} in {rule.chain}")
 
 
-def _is_there(iptc: Any, chain: Any, entry: Any) -> bool:
-    """What `iptables -C` finds, a deletion would. It is not committed, so none takes place."""
+def _add(chain: Any, entry: Any, rule: Rule) -> None:
+    if rule.operation is Operation.APPEND:
+        chain.append_rule(entry)
+    else:
+        chain.insert_rule(entry, max(rule.position - 1, 0))
+
+
+def _take_away(iptc: Any, chain: Any, entry: Any) -> bool:
+    """Whether it was there, as `iptables -C` tells; gone it is only once that is committed."""
     try:
         chain.delete_rule(entry)
     except iptc.IPTCError:
         return False
     return True
-
-
-def _entry(iptc: Any, rule: Rule, family: Family, table: Any) -> Any:
-    kind = iptc.Rule if family is Family.IPV4 else iptc.Rule6
-    # To tell a chain's name from an extension's, python-iptables opens every table there might be,
-    # which creates them in the kernel. The one that is being changed is enough.
-    kind.tables = property(lambda _: [table])
-    entry = kind()
-    for option in rule.basics:
-        _check(option, family)
-        value = option.values[0]
-        if option.name in ("source", "destination"):
-            # iptables clears the bits behind the mask; python-iptables does not always.
-            found = network(value, family)
-            if found is None:
-                raise LegacyError(f"{value} is no plain address")
-            value = str(found)
-        setattr(entry, _ATTRIBUTES[option.name], ("!" if option.negated else "") + value)
-    for extension in rule.matches:
-        if extension.name not in _KNOWN_MATCHES:
-            raise LegacyError(f"python-iptables is not known to express the match {extension.name}")
-        _set_options(entry.create_match(extension.name), extension)
-    if rule.target is None:
-        raise LegacyError("python-iptables cannot express a rule without a target")
-    name = rule.target.name
-    if name not in _KNOWN_TARGETS and not table.is_chain(name):
-        raise LegacyError(f"no chain or known target {name}")
-    if rule.goto and not table.is_chain(name):
-        raise LegacyError(f"no chain {name}")
-    _set_options(entry.create_target(name, goto=rule.goto), rule.target)
-    return entry
-
-
-def _check(option: Option, family: Family) -> None:
-    """Raise LegacyError for what python-iptables gets wrong."""
-    if family is Family.IPV6 and option.name.endswith("-interface"):
-        # Its mask has 0x01 where 0xff belongs: such a rule would fit other interfaces as well.
-        raise LegacyError("python-iptables cannot express an interface over IPv6")
-    if option.name.endswith("-interface") and option.values[0].endswith("+"):
-        # It leaves the + away; to iptables 1.8.11 that is another name, and another rule.
-        raise LegacyError("python-iptables cannot express a part of an interface's name")
-    if family is Family.IPV6 and option.negated and option.name == "protocol":
-        raise LegacyError("python-iptables cannot express a negated protocol over IPv6")
-
-
-def _set_options(extension: Any, wanted: Extension) -> None:
-    for option in wanted.options:
-        extension.set_parameter(option.name, _values(option))
-
-
-def _values(option: Option) -> list[str]:
-    # python-iptables reads a rule's options back from their printed form before it commits them,
-    # and gets wrong what is escaped there and what looks like an option.
-    for value in option.values:
-        if value == "!" or value.startswith("--") or _ESCAPED & set(value):
-            raise LegacyError(f"python-iptables would misread the value {value}")
-    return [*(("!",) if option.negated else ()), *option.values]
 
 
 def _text(error: Exception) -> str:

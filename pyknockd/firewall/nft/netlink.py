@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyknockd.firewall.conditions import Meaning
+from pyknockd.firewall.nft.chain import NEW_RULE, Chain, Entry, entry
 from pyknockd.system.netlink import (
     DONE,
     DUMP,
@@ -25,17 +25,18 @@ from pyknockd.system.netlink import (
 )
 
 _NETFILTER = 12  # NETLINK_NETFILTER
-_GET_CHAIN, _NEW_RULE, _GET_RULE, _NEW_GENERATION, _GET_GENERATION = (
-    10 << 8 | number for number in (4, 6, 7, 15, 16)
+_GET_CHAIN, _GET_RULE, _NEW_GENERATION, _GET_GENERATION = (
+    10 << 8 | number for number in (4, 7, 15, 16)
 )
 _DONE_SIZE = 20
 _DONE_START = struct.pack("=IHH", _DONE_SIZE, DONE, 2)  # with NLM_F_MULTI
-_TABLE, _CHAIN, _HANDLE, _EXPRESSIONS, _USERDATA = 1, 2, 3, 4, 7  # NFTA_RULE_*
+_TABLE, _CHAIN = 1, 2  # NFTA_RULE_*
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_USE = 1, 3, 4, 6  # NFTA_CHAIN_*
+_ADDRESS_BYTES = {2: 4, 10: 16}  # by NFPROTO_*
 _GENERATION_ID = 1  # NFTA_GEN_ID
 _BUFFER = 1 << 20
 _ATTEMPTS = 5
-_PATIENCE = struct.pack("ll", 2, 0)  # struct timeval: no answer for so long is none
+_PATIENCE_SECONDS = 2.0  # no answer for so long is none
 _SOL_NETLINK, _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _CHANGES = 270, 1, 2, 7  # NFNLGRP_NFTABLES
 
 _HEADER = struct.Struct("=IHHIIBBH")  # nlmsghdr, nfgenmsg
@@ -43,47 +44,6 @@ _HEADER = struct.Struct("=IHHIIBBH")  # nlmsghdr, nfgenmsg
 
 class NetlinkError(Exception):
     """The kernel does not tell."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """A rule in a chain: its handle, its expressions as netlink attributes, and what nft keeps."""
-
-    handle: int
-    expressions: bytes
-    userdata: bytes = b""
-    meaning: Meaning | None = None  # once it has been asked for
-
-
-class Chain:
-    """The rules of a chain. To take 5,000 apart takes 50 ms, so that is not done before it must."""
-
-    def __init__(self, answers: list[bytes]) -> None:
-        """``answers`` are netlink messages, several to a piece."""
-        self._answers = answers
-        self._front: list[Entry] = []
-        self._entries: list[Entry] = []
-
-    def may_contain(self, needle: bytes) -> bool:
-        """Whether ``needle`` stands in any rule, or at any rate between two."""
-        return any(needle in data for data in self._answers) or any(
-            needle in entry.expressions for entry in (*self._front, *self._entries)
-        )
-
-    def entries(self) -> list[Entry]:
-        """In their order."""
-        if self._answers or self._front:
-            told = (message for data in self._answers for message in messages(data))
-            read = [_entry(message.body) for message in told if message.kind == _NEW_RULE]
-            self._entries = [*reversed(self._front), *read, *self._entries]
-            self._answers, self._front = [], []
-        return self._entries
-
-    def append(self, entry: Entry) -> None:
-        self._entries.append(entry)
-
-    def prepend(self, entry: Entry) -> None:
-        self._front.append(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +62,7 @@ class Reader:
         try:
             kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
             self._socket = socket.socket(socket.AF_NETLINK, kind, _NETFILTER)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
+            self._socket.settimeout(_PATIENCE_SECONDS)
             self._socket.bind((0, 0))
         except OSError as error:
             raise NetlinkError(f"netlink: {error.strerror}") from error
@@ -124,7 +84,7 @@ class Reader:
         wanted = text_attribute(_TABLE, table) + text_attribute(_CHAIN, chain)
         for _ in range(_ATTEMPTS):
             try:
-                return Chain(list(self._dump(_GET_RULE, family, wanted)))
+                return Chain(list(self._dump(_GET_RULE, family, wanted)), _ADDRESS_BYTES[family])
             except InterruptedError:  # the table was changed while it was being read
                 continue
         raise NetlinkError("netlink: the rules are being changed all the time")
@@ -132,7 +92,8 @@ class Reader:
     def has_rules(self) -> bool:
         """Whether there is any rule, in a table of whatever family."""
         try:
-            return bool(Chain(list(self._dump(_GET_RULE, 0, b""))).entries())
+            answers = list(self._dump(_GET_RULE, 0, b""))
+            return any(one.kind == NEW_RULE for data in answers for one in messages(data))
         except InterruptedError:
             return True
 
@@ -160,18 +121,21 @@ class Reader:
     def changes(self) -> list[Change]:
         """The changes told of since the last call, whoever made them; none if some were missed."""
         told: list[Message] = []
+        self._socket.setblocking(False)
         try:
             while True:
-                told += messages(self._socket.recv(_BUFFER, socket.MSG_DONTWAIT))
+                told += messages(self._socket.recv(_BUFFER))
         except BlockingIOError:
             pass
         except OSError:
             return []
+        finally:
+            self._socket.settimeout(_PATIENCE_SECONDS)
         changes: list[Change] = []
         added: list[Entry] = []
         for message in told:
-            if message.kind == _NEW_RULE:
-                added.append(_entry(message.body))
+            if message.kind == NEW_RULE:
+                added.append(entry(message.body))
             elif message.kind == _NEW_GENERATION:
                 changes.append(Change(_generation(message.body), tuple(added)))
                 added = []
@@ -211,7 +175,7 @@ class Reader:
         except InterruptedError:
             raise
         except OSError as error:
-            raise NetlinkError(f"netlink: {error.strerror}") from error
+            raise NetlinkError(f"netlink: {error.strerror or error}") from error
 
     def _is_answer(self, message: Message) -> bool:
         if (message.sequence, message.port) != (self._sequence, self._port):
@@ -219,12 +183,6 @@ class Reader:
         if message.kind == ERROR:
             raise NetlinkError(f"netlink: error {message.error()}")
         return True
-
-
-def _entry(body: bytes) -> Entry:
-    found = attributes(body[4:])
-    handle = int.from_bytes(found.get(_HANDLE, b""), "big")
-    return Entry(handle, found.get(_EXPRESSIONS, b""), found.get(_USERDATA, b""))
 
 
 def _generation(body: bytes) -> int:

@@ -7,16 +7,18 @@ generation says that nobody has changed anything since; a change of our own is a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pyknockd.firewall.conditions import Meaning
 from pyknockd.firewall.nft import statement
+from pyknockd.firewall.nft.chain import Chain, Entry
 from pyknockd.firewall.nft.expressions import read
-from pyknockd.firewall.nft.netlink import Chain, Change, Entry, NetlinkError, Reader
+from pyknockd.firewall.nft.netlink import Change, NetlinkError, Reader
 from pyknockd.firewall.nft.statement import Form
-from pyknockd.firewall.rule import Family, Operation, Rule
-from pyknockd.firewall.shadowing import MOST_RULES, View, is_first
+from pyknockd.firewall.rule import Adding, Family, Operation, Rule
+from pyknockd.firewall.shadowing import Until, View, is_first, view
 
 _FAMILIES = {Family.IPV4: (2, "ip"), Family.IPV6: (10, "ip6")}  # NFPROTO_*, and nft's word
 _TABLES = ("filter", "nat", "mangle", "raw", "security")
@@ -31,6 +33,12 @@ class _Place:
     family: Family
     table: str
     chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    place: _Place
+    entry: Entry
 
 
 class Nft:
@@ -64,7 +72,7 @@ class Nft:
         except NetlinkError as error:
             raise NftError(str(error)) from error
 
-    def apply(self, rule: Rule, family: Family) -> bool:
+    def apply(self, rule: Rule, family: Family, adding: Adding = Adding.ONCE) -> bool:
         """Make one change; False if the rule to be added was there. Raises NftError, nothing changed."""
         self.load()
         wanted = expressible(rule, family)
@@ -74,24 +82,58 @@ class Nft:
             if rule.operation is Operation.DELETE:
                 self._delete(place, rule, chain, wanted)
                 return True
-            if wanted is None or _find(chain, wanted, family) is not None:
+            old = None if wanted is None else _find(chain, wanted, family)
+            if wanted is None or (old is not None and adding is Adding.ONCE):
                 return False
-            self._add(place, rule, chain, wanted)
+            old = None if adding is Adding.AGAIN else old
+            self._add(place, rule, chain, wanted, old)
         except NetlinkError as error:
             self._chains.clear()
             raise NftError(str(error)) from error
         return True
 
     def _delete(self, place: _Place, rule: Rule, chain: Chain, wanted: Form | None) -> None:
-        at = rule.position - 1 if wanted is None else _find(chain, wanted, place.family)
-        if at is None or at >= len(chain.entries()):
+        if wanted is None:
+            entries = chain.entries()[rule.position - 1 :]
+            gone = entries[0] if entries else None
+        else:
+            gone = _find(chain, wanted, place.family)
+        if gone is None:
             raise NftError("no such rule")
-        self._change(f"delete rule {_name(place)} handle {chain.entries()[at].handle}")
+        found = _Found(place, gone)
+        self._change(_deleting(found))
+        self._deleted([found])
+
+    def _deleted(self, gone: Iterable[_Found]) -> None:
+        """Take note of what our last change took away. Raises NetlinkError."""
         if self._reader.generation() != self._next():
             self._chains.clear()
             return
         self._generation = self._next()
-        del chain.entries()[at]
+        for one in gone:
+            if one.place in self._chains:
+                self._chains[one.place].remove(one.entry)
+
+    def delete(self, rules: Sequence[Rule], family: Family) -> list[Rule]:
+        """Take those of ``rules`` away that are certain, in one transaction. Raises NftError, none gone."""
+        self.load()
+        found: dict[Rule, _Found] = {}
+        for rule in rules:
+            place = _Place(family, rule.table, rule.chain)
+            try:
+                wanted = expressible(rule, family)
+                entry = None if wanted is None else _find(self._chain(place), wanted, family)
+            except (NftError, NetlinkError):
+                continue
+            if entry is not None:
+                found[rule] = _Found(place, entry)
+        if found:
+            self._change("\n".join(map(_deleting, found.values())))
+            try:
+                self._deleted(found.values())
+            except NetlinkError:
+                self._chains.clear()
+        return list(found)
 
     def is_there(self, rule: Rule, family: Family) -> bool:
         """Whether a rule that is to be deleted is there. Raises NftError if that cannot be told."""
@@ -105,7 +147,7 @@ class Nft:
             raise NftError(str(error)) from error
         return _find(chain, wanted, family) is not None
 
-    def look(self, rule: Rule, family: Family) -> View | None:
+    def look(self, rule: Rule, family: Family, until: Until = None) -> View | None:
         """What stands before ``rule`` in its chain; None if there is no such chain."""
         number, _ = _FAMILIES[family]
         try:
@@ -114,21 +156,18 @@ class Nft:
         except NetlinkError:
             return None
         reachable = users is None or users > len(chain.entries())
-        before = [] if is_first(rule) else chain.entries()[:MOST_RULES]
-        return View([_meaning(entry, family) for entry in before], reachable)
+        before = () if until is None and is_first(rule) else chain
+        return view((_meaning(entry, family) for entry in before), reachable, until)
 
-    def _add(self, place: _Place, rule: Rule, chain: Chain, wanted: Form) -> None:
+    def _add(
+        self, place: _Place, rule: Rule, chain: Chain, wanted: Form, old: Entry | None
+    ) -> None:
+        """Add ``wanted``, and take ``old`` away in the same transaction."""
         at = max(rule.position - 1, 0)
-        last = rule.operation is Operation.APPEND or (at and at == len(chain.entries()))
-        if last:
-            command = f"add rule {_name(place)} {wanted.text}"
-        elif at == 0:
-            command = f"insert rule {_name(place)} {wanted.text}"
-        elif at > len(chain.entries()):
-            raise NftError("the chain has fewer rules")
-        else:
-            before = chain.entries()[at].handle
-            command = f"insert rule {_name(place)} handle {before} {wanted.text}"
+        last = rule.operation is Operation.APPEND or (at > 0 and at == len(chain.entries()))
+        command = _adding(place, wanted, chain, None if last else at)
+        if old is not None:
+            command += f"\n{_deleting(_Found(place, old))}"
         self._reader.listen(True)
         try:
             self._change(command)
@@ -142,15 +181,17 @@ class Nft:
         self._generation = changes[0].generation
         if _meaning(added, place.family) != wanted.meaning:
             # This release of libnftables writes what no release here was seen to write.
-            self._change(f"delete rule {_name(place)} handle {added.handle}")
+            self._change(_deleting(_Found(place, added)))
             self._chains.clear()
             raise NftError("libnftables made another rule of it")
-        if last:
+        if old is not None:
+            del self._chains[place]
+        elif last:
             chain.append(added)
         elif at == 0:
             chain.prepend(added)
         else:
-            chain.entries().insert(at, added)
+            chain.insert(at, added)
 
     def _only_rule(self, changes: list[Change]) -> Entry | None:
         """The rule that has just been added, if nothing else was changed; then it is ours.
@@ -200,6 +241,21 @@ def expressible(rule: Rule, family: Family) -> Form | None:
     return found
 
 
+def _adding(place: _Place, wanted: Form, chain: Chain, at: int | None) -> str:
+    """What makes ``wanted`` the rule ``at`` of its chain, None for the last. Raises NftError."""
+    if at is None:
+        return f"add rule {_name(place)} {wanted.text}"
+    if at == 0:
+        return f"insert rule {_name(place)} {wanted.text}"
+    if at > len(chain.entries()):
+        raise NftError("the chain has fewer rules")
+    return f"insert rule {_name(place)} handle {chain.entries()[at].handle} {wanted.text}"
+
+
+def _deleting(found: _Found) -> str:
+    return f"delete rule {_name(found.place)} handle {found.entry.handle}"
+
+
 def _library() -> Any:
     try:
         import nftables
@@ -209,17 +265,14 @@ def _library() -> Any:
         raise NftError(f"python3-nftables cannot be loaded: {error}") from error
 
 
-def _find(chain: Chain, wanted: Form, family: Family) -> int | None:
-    """The place of the first rule that iptables calls the same. Raises NftError if it must say so."""
-    if not chain.may_contain(wanted.needle):
-        return None
-    for at, entry in enumerate(chain.entries()):
-        if wanted.needle in entry.expressions:
-            found = _meaning(entry, family)
-            if found == wanted.meaning:
-                return at
-            if found.may_be(wanted.meaning):
-                raise NftError("the chain holds rules that only iptables can read")
+def _find(chain: Chain, wanted: Form, family: Family) -> Entry | None:
+    """The first rule that iptables calls the same. Raises NftError if it must say so."""
+    for entry in chain.containing(wanted.needle):
+        found = _meaning(entry, family)
+        if found == wanted.meaning:
+            return entry
+        if found.may_be(wanted.meaning):
+            raise NftError("the chain holds rules that only iptables can read")
     return None
 
 

@@ -21,6 +21,11 @@ def test_it_waits_for_those_of_its_door_and_source_and_of_each_rule_that_it_spea
     assert Opening(Plan(OPENS, None, 10.0)).keys == (("ssh", "192.0.2.1"),)
 
 
+def test_a_rule_belongs_to_an_opening_from_when_it_may_be_there_until_it_is_taken_away() -> None:
+    holding = [state.value for state in State if Opening(Plan(OPENS, None, 10.0), state).holds]
+    assert holding == ["opening-hung", "open", "close-waiting", "closing-hung", "retrying"]
+
+
 def test_the_journals_words_for_states_never_change() -> None:
     """What a version before this one has written is read by this one."""
     assert [state.value for state in State] == [

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from pyknockd.firewall.program import Kind, Program, check_words, family, find, is_iptables
+from pyknockd.firewall.extensions import MATCHES, TARGETS
+from pyknockd.firewall.program import (
+    Kind,
+    Program,
+    adds,
+    check_words,
+    delete_words,
+    deletes,
+    find,
+)
 from pyknockd.firewall.rule import Family
 
 
@@ -17,34 +27,48 @@ from pyknockd.firewall.rule import Family
         ("iptables -I INPUT 3 -j X --unknown", "iptables -C INPUT -j X --unknown"),
         ("ip6tables -w -t nat --insert A -j DROP", "ip6tables -w -t nat -C A -j DROP"),
         ("iptables -j DROP --append INPUT", "iptables -j DROP -C INPUT"),
-        ("iptables -D INPUT -s 192.0.2.1 -j ACCEPT", None),
-        ("iptables -A INPUT -m comment --comment -D -j ACCEPT", None),
+        ("iptables -D INPUT -s 192.0.2.1 -j ACCEPT", "iptables -C INPUT -s 192.0.2.1 -j ACCEPT"),
+        ("iptables --delete INPUT -j X --unknown", "iptables -C INPUT -j X --unknown"),
+        (
+            "iptables -A INPUT -m comment --comment -D -j ACCEPT",
+            "iptables -C INPUT -m comment --comment -D -j ACCEPT",
+        ),
+        (
+            "iptables -m comment --comment -A -D INPUT -j ACCEPT",
+            "iptables -m comment --comment -A -C INPUT -j ACCEPT",
+        ),
+        ("iptables -I INPUT --unknown -D -j ACCEPT", None),
+        ("iptables -D INPUT 3", None),
+        ("iptables -A INPUT 3", None),
         ("iptables -F", None),
         ("iptables -A", None),
         ("iptables -AINPUT -j DROP", None),
     ],
 )
-def test_what_adds_a_rule_has_a_command_that_looks_for_it(
+def test_what_adds_or_deletes_a_rule_has_a_command_that_looks_for_it(
     command: str, looking: str | None
 ) -> None:
     assert check_words(command.split()) == tuple(looking.split() if looking else ())
 
 
-@pytest.mark.parametrize("name", ["iptables", "/usr/sbin/ip6tables-nft", "iptables-legacy"])
-def test_a_command_is_known_by_its_programs_name(name: str) -> None:
-    assert is_iptables([name, "-F"])
+def test_what_adds_a_rule_has_a_command_that_deletes_it() -> None:
+    words = ["iptables", "-I", "INPUT", "3", "-m", "comment", "--comment", "-I", "-j", "ACCEPT"]
+    assert adds(words)
+    assert not deletes(words)
+    deleting = ["iptables", "-D", "INPUT", "-m", "comment", "--comment", "-I", "-j", "ACCEPT"]
+    assert delete_words(words) == tuple(deleting)
+    assert deletes(deleting)
+    assert not adds(deleting)
 
 
-@pytest.mark.parametrize(
-    "words", [[], ["iptables-save"], ["nft"], ["sudo", "iptables", "-F"], [""]]
-)
-def test_no_other_command_is_taken_for_iptables(words: list[str]) -> None:
-    assert not is_iptables(words)
+def test_an_option_takes_as_many_values_whoever_has_it() -> None:
+    counts: dict[str, int] = {}
+    for options in (*MATCHES.values(), *TARGETS.values()):
+        for option, count in options.items():
+            assert counts.setdefault(option, count) == count
 
 
-def test_the_family_stands_in_the_name() -> None:
-    assert family("/sbin/iptables-nft") is Family.IPV4
-    assert family("ip6tables") is Family.IPV6
+UNLIKE = "its release is not known to be alike"
 
 
 def installed(folder: Path, behind: str, version: str) -> str:
@@ -62,14 +86,8 @@ def installed(folder: Path, behind: str, version: str) -> str:
         ("xtables-legacy-multi", "v1.8.2 (legacy)", Kind.LEGACY, ""),
         ("xtables-nft-multi", "v1.8.9 (nf_tables)", Kind.NF_TABLES, ""),
         ("xtables-nft-multi", "v1.8.10 (nf_tables)", Kind.NF_TABLES, ""),
-        (
-            *("xtables-nft-multi", "v1.8.7 (nf_tables)", Kind.NF_TABLES),
-            "not known to be alike: iptables v1.8.7 (nf_tables)",
-        ),
-        (
-            *("xtables-nft-multi", "v2.0", Kind.NF_TABLES),
-            "not known to be alike: iptables v2.0",
-        ),
+        ("xtables-nft-multi", "v1.8.7 (nf_tables)", Kind.NF_TABLES, UNLIKE),
+        ("xtables-nft-multi", "v2.0", Kind.NF_TABLES, UNLIKE),
     ],
 )
 def test_what_lies_behind_a_name_is_found(
@@ -110,4 +128,19 @@ def test_only_releases_whose_forms_were_seen_are_done_without(
     (tmp_path / "iptables").symlink_to(real)
     found = find(str(tmp_path / "iptables"))
     assert found.kind is Kind.NF_TABLES
-    assert found.why_not == ("" if known else f"not known to be alike: {said}")
+    assert found.why_not == ("" if known else UNLIKE)
+
+
+def test_a_program_is_not_run_to_be_known(tmp_path: Path) -> None:
+    """One that hangs would keep the loop waiting at every reload."""
+    name = installed(tmp_path, "xtables-nft-multi", "v1.8.9 (nf_tables)")
+    behind = tmp_path / "xtables-nft-multi"
+    behind.write_text(f"{behind.read_text()}touch {tmp_path}/run\n")
+    assert find(name).why_not == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_program_that_cannot_be_read_is_not_known(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "xtables-nft-multi", 0o755)
+    (tmp_path / "iptables").symlink_to("xtables-nft-multi")
+    assert find(f"{tmp_path}/iptables").why_not == UNLIKE

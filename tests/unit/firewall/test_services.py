@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
+from pyknockd.firewall import services
 from pyknockd.firewall.rule import Rule
 from pyknockd.firewall.services import numbered
 from tests.support.rules import rule
@@ -25,6 +27,21 @@ def test_the_name_of_a_port_becomes_its_number() -> None:
     for option in ("--dport", "! --sport", "--destination-port"):
         named = made(f"-A INPUT -s 192.0.2.1 -p tcp {option} ssh -j ACCEPT")
         assert numbered(named) == made(f"-A INPUT -s 192.0.2.1 -p tcp {option} {number} -j ACCEPT")
+
+
+def test_names_are_looked_up_in_the_file_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the host asks a server for what the file lacks, that would keep the loop waiting."""
+    file = tmp_path / "services"
+    file.write_text("# knocker 1/tcp\nknocker 7/udp\nknocker\t9/tcp  other alias # a remark\nodd\n")
+    monkeypatch.setattr(services, "_SERVICES", file)
+    for name, port in (("knocker", "9"), ("alias", "9"), ("remark", "remark"), ("odd", "odd")):
+        found = numbered(made(f"-A INPUT -p tcp --dport {name} -j ACCEPT"))
+        assert found == made(f"-A INPUT -p tcp --dport {port} -j ACCEPT")
+    monkeypatch.setattr(services, "_SERVICES", tmp_path / "none")
+    unknown = made("-A INPUT -p tcp --dport never-asked -j ACCEPT")
+    assert numbered(unknown) == unknown
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from pyknockd.firewall.conditions import meaning_of
 from pyknockd.firewall.rule import Family
-from pyknockd.firewall.shadowing import View, hidden_by, warning
+from pyknockd.firewall.shadowing import Old, View, hidden_by, is_it, old, view, warning
 from tests.support.rules import PACKETS, holds, meaning, rule, small_rules
 
 HIDING = [
@@ -76,6 +76,66 @@ def test_the_warning_names_both_rules() -> None:
     first = rule("-I INPUT -s 192.0.2.1 -p tcp --dport 22 -j ACCEPT")
     assert first is not None
     assert warning(first, Family.IPV4, chain) == ""
+
+
+SSH = "-s 192.0.2.1 -p tcp --dport 22 -j ACCEPT"
+OVERRULING = [
+    *("-j DROP", "-s 192.0.2.1 -j DROP", "-p tcp --dport 20:30 -j REJECT", "-j guarded"),
+    *("-g guarded", "-m limit --limit 3/minute -j DROP", "-i eth0 -p tcp -j DROP", "-j RETURN"),
+    "-p tcp -m multiport --dports 22,80 -j guarded",
+]
+NOT_OVERRULING = [
+    *("-j LOG", "-p tcp --dport 22", "-i lo -j ACCEPT", "-p udp -j DROP", "! -p tcp -j DROP"),
+    *("-s 192.0.2.2 -j DROP", "! -s 192.0.2.0/24 -j DROP", "-p tcp ! --dport 22 -j DROP"),
+    *("-p tcp --dport 23:80 -j guarded", "-p tcp -m conntrack --ctstate NEW -j ACCEPT"),
+]
+
+
+def old_of(words: str, rules: list[str]) -> Old:
+    found = rule(words)
+    assert found is not None
+    own = meaning_of(found, Family.IPV4)
+    return old(found, own, view((meaning(line) for line in rules), True, is_it(own)))
+
+
+def buried(words: str, rules: list[str]) -> str:
+    return old_of(f"-{words}", rules).buried_by
+
+
+@pytest.mark.parametrize("other", OVERRULING)
+def test_a_rule_is_buried_by_what_may_decide_otherwise_before_it(other: str) -> None:
+    assert buried(f"I INPUT {SSH}", [other, SSH])
+    assert not buried(f"I INPUT {SSH}", [SSH, other])
+    assert not buried(f"A INPUT {SSH}", [other, SSH])
+
+
+@pytest.mark.parametrize("other", NOT_OVERRULING)
+def test_a_rule_is_not_buried_by_what_speaks_of_others(other: str) -> None:
+    assert not buried(f"I INPUT {SSH}", [other, SSH])
+
+
+def test_a_rule_is_buried_only_where_inserting_it_anew_would_help() -> None:
+    assert not buried(f"I INPUT 2 {SSH}", ["-j DROP", SSH])
+    assert buried(f"I INPUT 2 {SSH}", ["-j LOG", "-j DROP", SSH]) == "-A INPUT -j DROP"
+
+
+def test_an_old_rule_is_hidden_by_what_stands_before_it_and_not_by_what_follows() -> None:
+    appended = f"-A INPUT {SSH}"
+    assert "stands behind -A INPUT -j DROP" in old_of(appended, ["-j DROP", SSH]).warning
+    assert old_of(appended, [SSH, "-j DROP"]).warning == ""
+    assert old_of(appended, ["-j ACCEPT", SSH]).warning == ""
+
+
+def test_of_a_rule_that_cannot_be_told_from_others_nothing_is_said() -> None:
+    appended = "-A INPUT -s 192.0.2.1 -m limit --limit 3/minute -j ACCEPT"
+    assert old_of(appended, ["-j DROP", "-s 192.0.2.1 -p tcp -j ACCEPT"]).warning == ""
+
+
+@given(small_rules(), small_rules())
+def test_whatever_decides_a_packet_otherwise_buries_a_rule(earlier: str, later: str) -> None:
+    accepting, dropping = (text.rpartition(" ")[0] for text in (later, earlier))
+    if not buried(f"I INPUT {accepting} ACCEPT", [f"{dropping} DROP", f"{accepting} ACCEPT"]):
+        assert not any(holds(earlier, *packet) and holds(later, *packet) for packet in PACKETS)
 
 
 @given(small_rules(), small_rules())

@@ -87,6 +87,25 @@ KNOCKDS_WORDS: list[tuple[e.Event, list[Line]]] = [
 
 OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
     (
+        e.Refused(0, "fd08::1", SSH, e.RefusalCause.OTHER_FAMILY, "Stop_Command_6 = x"),
+        [
+            Line(
+                "ssh: fd08::1 came over IPv6, and its command is for IPv4: add Stop_Command_6 = x",
+                audience=ALARM,
+            )
+        ],
+    ),
+    (
+        e.Refused(0, ME, SSH, e.RefusalCause.OTHER_FAMILY, "Start_Command = x"),
+        [
+            Line(
+                "ssh: 192.0.2.1 came over IPv4, and its command is for IPv6: add Start_Command = x",
+                audience=ALARM,
+            )
+        ],
+    ),
+    (e.Refused(0, ME, SSH, e.RefusalCause.OTHER_FAMILY, "Start_Command = x", quiet=True), []),
+    (
         e.Refused(0, ME, SSH, e.RefusalCause.TOO_MANY_WAIT),
         [Line("ssh: the door stays shut: too many commands wait already", ME)],
     ),
@@ -156,6 +175,10 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
     (e.LockHeld(0, OPENING), [Line("ssh: another program holds iptables' lock: waiting")]),
     (e.RuleGone(0, CLOSING), [Line("ssh: closed already for 192.0.2.1", audience=DEBUG)]),
     (e.RuleHidden(0, OPENING, "opens nothing"), [Line("ssh: opens nothing")]),
+    (
+        e.RuleMoved(0, OPENING, "-A INPUT -j DROP"),
+        [Line("ssh: its rule was there already, moved in front of -A INPUT -j DROP", ME)],
+    ),
     (
         e.LeftToProgram(0, OPENING, "a new match"),
         [Line("ssh: not in process: a new match", audience=DEBUG)],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,27 @@ def test_a_program_that_fails_is_told_with_what_it_says(script: str, said: str) 
         output(["sh", "-c", script])
     assert str(error.value) == f"sh -c {script}: {said}"
     assert error.value.status == 3
+
+
+def _sleeps(seconds: str) -> bool:
+    words = f"sleep\0{seconds}\0".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes())
+    return words in found
+
+
+@pytest.mark.parametrize(
+    "script", ["exec sleep 598.25", "sleep 598.25; true", "trap '' TERM; sleep 598.25"]
+)
+def test_a_program_that_does_not_answer_is_not_waited_for(script: str) -> None:
+    began = time.monotonic()
+    mark = "598.25"
+    with pytest.raises(CommandError, match=r"did not answer within 0\.05 s"):
+        output(["sh", "-c", f"exec 3>&1; {script}"], 0.05)
+    assert time.monotonic() - began < 5
+    until(lambda: not _sleeps(mark), "what it has started is gone too")
 
 
 def test_a_program_that_is_not_there_is_told_as_a_shell_tells_it(tmp_path: Path) -> None:
