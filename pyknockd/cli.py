@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,8 @@ from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, templates
 from pyknockd.model.events import Event, Side, Trouble
 from pyknockd.report import Log, Report
+from pyknockd.state import CONFIG_PATH, GuardedError, claim
 from pyknockd.system.background import (
-    AlreadyRunning,
     PidFile,
     PidFileError,
     detach,
@@ -41,10 +40,8 @@ from pyknockd.system.trust import inside, withdraw_environment
 if TYPE_CHECKING:
     from pyknockd.capture import Capture
 
-CONFIG_PATH = "/etc/knockd.conf"
 SETTINGS_PATH = "/etc/pyknockd.yaml"
 PID_PATH = "/var/run/knockd.pid"
-STATE_FOLDER = "/var/lib/knockd"
 EMULATED = "knockd 0.8"
 
 
@@ -108,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _serve(options)
     except ConfigError as error:
         _show(options, error.said, error.lines)
-    except (StartError, CaptureError, AlreadyRunning) as error:
+    except (StartError, CaptureError, GuardedError) as error:
         print(f"knockd: {error}", file=sys.stderr)
     return 1
 
@@ -125,13 +122,16 @@ def _serve(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         log = Log(verbose=options.verbose, debug=options.debug)
         log.open(config.log_file, use_syslog=config.use_syslog)
-        before: list[Event] = []
+        interfaces = _interfaces(options, config)
+        state = claim(os.path.join(folder, options.config), interfaces)
+        stack.callback(state.close)
+        before: list[Event] = [*state.events]
         if launch is not None:
             before += _write_pid_file(config.pid_file or PID_PATH, stack)
-        journal = Journal(_journal_path(os.path.join(folder, options.config)))
+        journal = Journal(state.journal)
         stack.callback(journal.close)
         world = World(
-            _capture(options, config),
+            _capture(options, interfaces),
             signals,
             Report(log, look_up=options.lookup),
             journal,
@@ -160,14 +160,13 @@ def _check(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _capture(options: argparse.Namespace, config: Config) -> Callable[[Flood], Capture]:
-    """What makes the capture, on the interfaces that are to be listened on. Raises StartError."""
+def _capture(options: argparse.Namespace, names: tuple[str, ...]) -> Callable[[Flood], Capture]:
+    """What makes the capture, on the interfaces ``names``. Raises StartError."""
     # Here and not above: what ends before it listens need not wait for scapy to load.
     try:
         from pyknockd.capture import Capture
     except ImportError as error:
         raise StartError(advice(error, "python3-scapy")) from error
-    names = _interfaces(options, config)
     return lambda flood: Capture(names, flood, ipv4_only=options.only_ip_v4)
 
 
@@ -183,20 +182,8 @@ def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
     return config.extras.interfaces or (AUTO_INTERFACE,)
 
 
-def _journal_path(config_path: str) -> Path:
-    """Each configuration has its own: two daemons may guard one host."""
-    folder = Path(os.environ.get("STATE_DIRECTORY") or STATE_FOLDER)
-    if config_path == CONFIG_PATH:
-        return folder / "doors.sqlite"
-    # Not at the top: it loads OpenSSL, which loads what the environment names.
-    import hashlib
-
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(config_path))).hexdigest()
-    return folder / f"doors-{digest[:12]}.sqlite"
-
-
 def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
-    """Raises AlreadyRunning; a file that cannot be written is only reported."""
+    """A file that cannot be had is only reported: no door needs it."""
     try:
         stack.enter_context(PidFile(path))
     except PidFileError as error:

@@ -16,7 +16,7 @@ from tests.support.lab import ROOT
 PACKAGE = ROOT / "pyknockd"
 # What touches the world: sockets, clocks, files, processes, libraries. Every other module is pure.
 SHELLS = {
-    *("__main__", "cli", "client", "daemon", "demo"),
+    *("__main__", "cli", "client", "daemon", "demo", "state"),
     *("capture", "capture.capture", "capture.interfaces", "capture.rtnetlink", "capture.sniffer"),
     *("config", "config.advice", "config.files"),
     *("doors", "doors.doors", "doors.journal", "doors.runner", "doors.store"),
@@ -24,7 +24,14 @@ SHELLS = {
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
     *("proof", "proof.onetime", "proof.proofs"),
     *("report", "report.hostnames", "report.log", "report.log_file", "report.reader"),
-    *("system.background", "system.netns", "system.process", "system.python", "system.signals"),
+    *(
+        "system.background",
+        "system.claim",
+        "system.netns",
+        "system.process",
+        "system.python",
+        "system.signals",
+    ),
     *("system.systemd", "system.trust", "system.worker"),
 }
 # inet_ntop and inet_pton turn addresses into text and back, and touch nothing.
@@ -52,7 +59,11 @@ MAY_IMPORT = {
     "demo": ("client",),
     # The rooms meet here, by their faces.
     "daemon": ("capture", "config", "doors", "proof", "report"),
-    "cli": ("__version__", "capture", "config", "daemon", "demo", "doors", "firewall", "report"),
+    "state": ("doors",),
+    "cli": (
+        *("__version__", "capture", "config", "daemon", "demo", "doors", "firewall", "report"),
+        "state",
+    ),
     "__main__": ("cli",),
     "__init__": (),
 }

@@ -83,6 +83,7 @@ class Side(Enum):
     JOURNAL = "journal"
     LOG = "log"
     PID_FILE = "pid file"
+    STATE = "state"  # what earlier daemons left, and whether others guard the same doors
 
 
 @dataclass(frozen=True, slots=True)

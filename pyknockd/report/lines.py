@@ -238,7 +238,7 @@ def _not_taken(event: ConfigRefused) -> Iterator[Line]:
 
 
 def _trouble(event: Trouble) -> Iterator[Line]:
-    is_alarm = event.side is Side.LOG and not event.over
+    is_alarm = event.side is not Side.JOURNAL and not event.over
     yield Line(event.text, audience=Audience.ALARM if is_alarm else Audience.LOG)
 
 

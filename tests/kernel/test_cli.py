@@ -46,7 +46,8 @@ def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None
         assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
         second = hosts.spawn(words)
         assert second.process.wait(PATIENCE) == 1
-        assert second.lines()[-1] == f"knockd: already running: process {pid} holds {pid_file}"
+        said = f"knockd: another knockd (PID {pid}) guards the doors of {config}; to watch it: "
+        assert second.lines()[-1].startswith(said)
         assert int(pid_file.read_text()) == pid
         hosts.knock(7000, 8000)
         until(lambda: "OPEN SESAME" in log.read_text(), "the door opens")
@@ -54,6 +55,57 @@ def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None
         os.kill(pid, signal.SIGTERM)
     until(lambda: not pid_file.exists(), "the pid file is gone")
     until(lambda: not Path(f"/proc/{pid}").exists(), "the daemon is gone")
+
+
+def test_a_second_configuration_is_guarded_without_a_pid_file(hosts: Lab, tmp_path: Path) -> None:
+    pid_file = tmp_path / "knockd.pid"
+    first, second = hosts.config(GOOD), hosts.config(GOOD.replace("7000,8000", "9000"))
+    log = tmp_path / "log"
+    words = [sys.executable, "-m", "pyknockd", "-d", "-i", INTERFACE, "-p", str(pid_file)]
+    assert hosts.spawn([*words, "-c", str(first)]).process.wait(PATIENCE) == 0
+    pid = int(pid_file.read_text())
+    starter = hosts.spawn([*words, "-c", str(second), "-g", str(log)])
+    assert starter.process.wait(PATIENCE) == 0
+    said = f"pid file {pid_file} is that of process {pid}: going on without one"
+    assert starter.lines() == [said]
+    hosts.knock(9000)
+    until(lambda: "OPEN SESAME" in log.read_text(), "the second one's door opens")
+    assert int(pid_file.read_text()) == pid
+
+
+def test_a_file_that_is_no_pid_file_outlives_the_daemon(hosts: Lab, tmp_path: Path) -> None:
+    precious, log = tmp_path / "precious", tmp_path / "log"
+    precious.write_text("kept\n")
+    config = hosts.config(GOOD)
+    options = ["-d", "-p", str(precious), "-g", str(log), "-i", INTERFACE, "-c", str(config)]
+    starter = hosts.spawn([sys.executable, "-m", "pyknockd", *options])
+    assert starter.process.wait(PATIENCE) == 0
+    assert starter.lines() == [
+        f"{precious} is there and no pid file: it stays, going on without one"
+    ]
+    found = subprocess.run(
+        ["pgrep", "-f", "--", f"-c {config}"], capture_output=True, text=True, check=True
+    )
+    os.kill(int(found.stdout), signal.SIGTERM)
+    until(lambda: "shutting down" in log.read_text(), "it ends")
+    assert precious.read_text() == "kept\n"
+
+
+def test_doors_of_a_configuration_that_is_moved_are_closed_on_time(hosts: Lab) -> None:
+    text = (
+        "[d]\nsequence = 7000\ntcpflags = syn\nstart_command = echo opened\ncmd_timeout = 2\n"
+        "stop_command = echo closed"
+    )
+    config = hosts.config(text)
+    daemon = hosts.start(config)
+    hosts.knock(7000)
+    daemon.wait_for("\nopened")
+    assert daemon.stop() == 0
+    moved = config.rename(config.with_name("elsewhere.conf"))
+    again = hosts.start(moved)
+    again.wait_for(f"what the knockd of {config} left open is taken over")
+    again.wait_for("\nclosed")
+    assert again.text().count("command timeout") == 1
 
 
 def test_under_a_service_manager_it_stays_where_it_is(hosts: Lab, tmp_path: Path) -> None:
