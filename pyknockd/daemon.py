@@ -114,6 +114,7 @@ class Daemon:
         self._tell(self._capture.events(now))
         self._tell(self._doors.prepare(self._config.doors, now))
         self._tell([Started(now, self._capture.names)])
+        self._tell(self._proofs.disabled(now))
         self._tell(self._doors.recover(now))
         self._hand_out()
         self._report.flush(now)
@@ -252,6 +253,7 @@ class Daemon:
         interfaces = (old.interface, old.extras.interfaces)
         changed = interfaces != (config.interface, config.extras.interfaces)
         self._tell([ConfigTaken(now, changed)])
+        self._tell(proofs.disabled(now))
 
     def _reopen_log(self, now: float) -> None:
         config = self._config

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pyknockd.config.knockd_conf import parse
-from pyknockd.model import Config, Extras, Remark, Severity, Step
+from pyknockd.model import Config, Extras, InForce, Remark, Severity
 from pyknockd.proof import onetime
 from pyknockd.system.python import advice
 
@@ -49,7 +49,7 @@ def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
     return Loaded(replace(reading.config, extras=extras), reading.said, tuple(lines))
 
 
-def first_sequence(path: str) -> tuple[Step, ...] | str:
+def first_sequence(path: str) -> InForce | str:
     """What config.parse asks for: the sequence in force in a file, or why there is none."""
     try:
         return onetime.first_sequence(path)

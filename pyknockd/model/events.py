@@ -148,10 +148,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class SequenceChanged:
-    """``door`` has its next one-time sequence, or none: then it is disabled."""
+    """``door`` has its next one-time sequence, of ``left`` that are left, or none: it is disabled."""
 
     time: float
     door: Door
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +353,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorDisabled:
+    """``door`` has no sequence from the first, for its ``problem``; the other doors are guarded."""
+
+    time: float
+    door: Door
+
+
+@dataclass(frozen=True, slots=True)
 class Reloading:
     """The files are about to be read again."""
 
@@ -429,6 +438,7 @@ CaptureEvent = InterfaceChanged | PacketsDropped | FirstKnocksLeftOut
 DaemonEvent = (
     FirewallPrepared
     | Started
+    | DoorDisabled
     | Reloading
     | LogReopened
     | ConfigTaken

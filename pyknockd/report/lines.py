@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from pyknockd.model import ChangeKind
+from pyknockd.model import FEW_SEQUENCES, ChangeKind
 from pyknockd.model.events import (
     AttemptEnded,
     Closed,
@@ -23,6 +23,7 @@ from pyknockd.model.events import (
     CommandWaits,
     ConfigRefused,
     ConfigTaken,
+    DoorDisabled,
     EndCause,
     Event,
     FirewallPrepared,
@@ -110,6 +111,12 @@ def _sequence_changed(event: SequenceChanged) -> Iterator[Line]:
     if not event.door.steps:
         text = "no more sequences left in the one time sequences file for door"
         yield Line(f"{text} {event.door.name} --> disabling the door", line_feed=True)
+    elif event.left <= FEW_SEQUENCES:
+        yield Line(f"{event.door.name}: sequences left in {event.door.one_time_file}: {event.left}")
+
+
+def _disabled(event: DoorDisabled) -> Iterator[Line]:
+    yield Line(f"warning: [{event.door.name}] is disabled: {event.door.problem}")
 
 
 def _command_started(event: CommandStarted) -> Iterator[Line]:
@@ -260,6 +267,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     Opened: _opened,
     Refused: _refused,
     SequenceChanged: _sequence_changed,
+    DoorDisabled: _disabled,
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
     CommandWaits: _command_waits,

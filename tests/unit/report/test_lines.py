@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -225,6 +226,14 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         [Line("internal error: Traceback"), Line("internal error: Error")],
     ),
     (
+        e.SequenceChanged(0, replace(SSH, one_time_file="/etc/once"), 5),
+        [Line("ssh: sequences left in /etc/once: 5")],
+    ),
+    (
+        e.DoorDisabled(0, replace(EMPTY, problem="/etc/once: No such file")),
+        [Line("warning: [ssh] is disabled: /etc/once: No such file")],
+    ),
+    (
         e.InternalFault(0, ("Error",), 5),
         [
             Line("internal error: Error"),
@@ -235,7 +244,7 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
 
 SILENT: list[e.Event] = [
     e.Started(0, ()),
-    e.SequenceChanged(0, SSH),
+    e.SequenceChanged(0, SSH, 6),
     e.CommandEnded(0, OPENING, 0),
     e.InterfaceChanged(0, "eth0", e.InterfaceState.COME, first=True),
     e.ConfigTaken(0, other_interfaces=False),
