@@ -9,21 +9,20 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import replace
-from functools import partial
+from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from pyknockd import __version__
 from pyknockd.capture import CaptureError, Flood
-from pyknockd.config import ConfigError, load
+from pyknockd.config import ConfigError, Loaded
 from pyknockd.config.advice import missing_programs
 from pyknockd.daemon import SIGNALS, Daemon, World
 from pyknockd.doors import Journal
 from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, templates
 from pyknockd.model.events import Event, Side, Trouble
+from pyknockd.reading import Files, here
 from pyknockd.report import Log, Report
 from pyknockd.state import CONFIG_PATH, GuardedError, claim
 from pyknockd.system.background import (
@@ -35,7 +34,8 @@ from pyknockd.system.background import (
 )
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
-from pyknockd.system.trust import inside, withdraw_environment
+from pyknockd.system.systemd import Notify
+from pyknockd.system.trust import withdraw_environment
 
 if TYPE_CHECKING:
     from pyknockd.capture import Capture
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 SETTINGS_PATH = "/etc/pyknockd.yaml"
 PID_PATH = "/var/run/knockd.pid"
 EMULATED = "knockd 0.8"
+# sysexits.h: nothing that another try would mend. systemd does not try again.
+EX_CONFIG = 78
 
 
 class StartError(Exception):
@@ -101,31 +103,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pyknockd import demo
 
         return demo.main()
+    files = Files(
+        *(options.config, options.settings, here(), bool(options.interface)),
+        *(options.logfile, options.pidfile, options.daemon),
+    )
+    return _check(options, files) if options.check else _start(options, files)
+
+
+def _start(options: argparse.Namespace, files: Files) -> int:
+    """What keeps it from starting is told where it was started, and to the service manager."""
+    notify = Notify()
     try:
-        return _serve(options)
+        return _serve(options, files, notify)
     except ConfigError as error:
         _show(options, error.said, error.lines)
-    except (StartError, CaptureError, GuardedError) as error:
+        more = len(error.mistakes) - 1
+        why, status = error.mistakes[0] + (f" (and {more} more)" if more else ""), EX_CONFIG
+    except (StartError, GuardedError) as error:
         print(f"knockd: {error}", file=sys.stderr)
-    return 1
+        why, status = str(error), EX_CONFIG
+    except CaptureError as error:
+        print(f"knockd: {error}", file=sys.stderr)
+        why, status = str(error), 1
+    notify.status(f"not started: {why}")
+    return status
 
 
-def _serve(options: argparse.Namespace) -> int:
-    folder = _folder()
-    config = _read(options, folder, show=True)
-    if options.check:
-        return _check(options, config)
+def _serve(options: argparse.Namespace, files: Files, notify: Notify) -> int:
+    loaded, before = _read(files)
+    _show(options, loaded.said, loaded.warnings)
+    config = loaded.config
     # A service manager that waits to be notified waits for this process and no other.
-    launch = detach() if options.daemon and "NOTIFY_SOCKET" not in os.environ else None
+    launch = detach() if options.daemon and not notify.is_asked_for else None
     # As early as can be: whoever stops a daemon that is just starting stops it in good order.
     signals = Signals(SIGNALS)
     with ExitStack() as stack:
         log = Log(verbose=options.verbose, debug=options.debug)
         log.open(config.log_file, use_syslog=config.use_syslog)
         interfaces = _interfaces(options, config)
-        state = claim(os.path.join(folder, options.config), interfaces)
+        state = claim(files.path, interfaces)
         stack.callback(state.close)
-        before: list[Event] = [*state.events]
+        before += state.events
         if launch is not None:
             before += _write_pid_file(config.pid_file or PID_PATH, stack)
         journal = Journal(state.journal)
@@ -135,10 +153,12 @@ def _serve(options: argparse.Namespace) -> int:
             signals,
             Report(log, look_up=options.lookup),
             journal,
-            partial(_read_again, options, folder),
-            options.config,
+            files.read_again,
+            files.config,
+            notify,
         )
         daemon = Daemon(world, config)
+        before += files.keep(loaded)
         daemon.start(before)
         if launch is not None:
             launch.succeeded()
@@ -147,11 +167,34 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace, config: Config) -> int:
-    """What the files alone do not show; as root also which doors would open nothing.
+def _read(files: Files) -> tuple[Loaded, list[Event]]:
+    """What is to be guarded, and what there is to tell of that. Raises ConfigError."""
+    try:
+        return files.read(), []
+    except ConfigError as error:
+        instead = files.read_instead(error)
+        if instead is None:
+            raise
+        loaded, taken = instead
+        return loaded, [taken]
+
+
+def _check(options: argparse.Namespace, files: Files) -> int:
+    """Also what the files alone do not show; as root also which doors would open nothing.
 
     Runs no program, and writes nothing: the file may be another's.
     """
+    try:
+        loaded = files.read()
+    except ConfigError as error:
+        _show(options, error.said, error.lines)
+        instead = files.read_instead(error)
+        if instead is not None:
+            text = f"a start would take the last good file, of {instead[1].taken}"
+            print(f"knockd: {text}: {instead[1].path}", file=sys.stderr)
+        return 1
+    _show(options, loaded.said, loaded.warnings)
+    config = loaded.config
     found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
     if os.geteuid() == 0:
         found += Firewall().check(templates(config.doors))
@@ -189,47 +232,6 @@ def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
     except PidFileError as error:
         return [Trouble(monotonic(), Side.PID_FILE, str(error))]
     return []
-
-
-def _folder() -> str:
-    """Where relative paths begin, also once ``-d`` has gone to the folder /."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return "/"
-
-
-def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Config:
-    """The configuration as the files and the command line give it. Raises ConfigError."""
-    loaded = load(options.config, options.settings, interface_given=bool(options.interface))
-    if show:
-        _show(options, loaded.said, loaded.warnings)
-    config = loaded.config
-    config = replace(
-        config,
-        log_file=config.log_file or options.logfile,
-        pid_file=config.pid_file or options.pidfile,
-    )
-    return _absolute(config, folder, in_background=options.daemon)
-
-
-def _absolute(config: Config, folder: str, *, in_background: bool) -> Config:
-    def absolute(path: str | None) -> str | None:
-        return None if path is None else os.path.join(folder, path)
-
-    # The worker opens these, whatever the loop has made the current folder for a moment.
-    doors = tuple(replace(d, one_time_file=absolute(d.one_time_file)) for d in config.doors)
-    if not in_background:
-        return replace(config, doors=doors)
-    log_file, pid_file = absolute(config.log_file), absolute(config.pid_file)
-    return replace(config, doors=doors, log_file=log_file, pid_file=pid_file)
-
-
-def _read_again(options: argparse.Namespace, folder: str) -> Config:
-    with ExitStack() as stack:
-        with suppress(OSError):  # gone since, which matters to relative paths only
-            stack.enter_context(inside(folder))
-        return _read(options, folder)
 
 
 def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import selectors
 import signal
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class World:
     """All that the daemon is given.
 
     ``capture`` makes the capture behind a flood control. ``read_config`` reads the configuration
-    again: ConfigError. ``config_path`` is what that reads.
+    again: ConfigError. ``config_path`` is what that reads. ``notify`` tells the service manager.
     """
 
     capture: Callable[[Flood], Capture]
@@ -71,6 +71,7 @@ class World:
     journal: Journal
     read_config: Callable[[], Config]
     config_path: str
+    notify: Notify = field(default_factory=Notify)
 
 
 class Daemon:
@@ -82,7 +83,7 @@ class Daemon:
         self._config = config
         self._report = world.report
         self._status = Status()
-        self._notify = Notify()
+        self._notify = world.notify
         self._readers = (world.report, self._status)
         self._events: deque[Event] = deque()
         self._faults = Faults()

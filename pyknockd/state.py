@@ -79,7 +79,7 @@ def folder() -> Path:
 def claim(config_path: str, interfaces: tuple[str, ...]) -> State:
     """Begin to guard the doors of a file, with what its last guard left. Raises GuardedError."""
     guard = Guard(os.path.realpath(config_path), interfaces)
-    state = State(_stem(guard.config))
+    state = State(stem_of(config_path))
     try:
         state.stem.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if others_can_change(state.stem.parent.resolve()):
@@ -92,7 +92,9 @@ def claim(config_path: str, interfaces: tuple[str, ...]) -> State:
     return state
 
 
-def _stem(config: str) -> Path:
+def stem_of(config_path: str) -> Path:
+    """How the paths begin of all that is kept of a configuration."""
+    config = os.path.realpath(config_path)
     if config == os.path.realpath(CONFIG_PATH):
         return folder() / "doors"
     return folder() / f"doors-{_digest(config)}"

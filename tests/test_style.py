@@ -16,9 +16,9 @@ from tests.support.lab import ROOT
 PACKAGE = ROOT / "pyknockd"
 # What touches the world: sockets, clocks, files, processes, libraries. Every other module is pure.
 SHELLS = {
-    *("__main__", "cli", "client", "daemon", "demo", "state"),
+    *("__main__", "cli", "client", "daemon", "demo", "reading", "state"),
     *("capture", "capture.capture", "capture.interfaces", "capture.rtnetlink", "capture.sniffer"),
-    *("config", "config.advice", "config.files"),
+    *("config", "config.advice", "config.files", "config.last_good"),
     *("doors", "doors.doors", "doors.journal", "doors.runner", "doors.store"),
     *("firewall", "firewall.firewall", "firewall.program", "firewall.services"),
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
@@ -60,9 +60,10 @@ MAY_IMPORT = {
     # The rooms meet here, by their faces.
     "daemon": ("capture", "config", "doors", "proof", "report"),
     "state": ("doors",),
+    "reading": ("config", "state"),
     "cli": (
         *("__version__", "capture", "config", "daemon", "demo", "doors", "firewall", "report"),
-        "state",
+        *("reading", "state"),
     ),
     "__main__": ("cli",),
     "__init__": (),

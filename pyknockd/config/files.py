@@ -18,35 +18,53 @@ MOST_BYTES = 16 << 20
 class ConfigError(Exception):
     """The configuration cannot be used; ``lines`` say why, each with its place.
 
-    ``said`` are the lines that knockd prints while it reads, as far as it came.
+    ``mistakes`` are those of the lines that are more than a warning. ``said`` are the lines that
+    knockd prints while it reads, as far as it came. ``extras`` are the settings, if they can be used.
     """
 
-    def __init__(self, lines: Sequence[str], said: Sequence[str] = ()) -> None:
+    def __init__(
+        self, lines: Sequence[str], mistakes: Sequence[str] = (), said: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.lines = tuple(lines)
+        self.mistakes = tuple(mistakes) or self.lines
         self.said = tuple(said)
+        self.extras: Extras | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A usable configuration, what knockd prints while it reads it, and warnings with their place."""
+    """A usable configuration, what knockd prints while it reads it, and warnings with their place.
+
+    ``content`` and ``settings_content`` are what the two files hold.
+    """
 
     config: Config
     said: tuple[str, ...]
     warnings: tuple[str, ...]
+    content: bytes
+    settings_content: bytes
 
 
 def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
     """Read both files; the second need not be there. Raises ConfigError."""
-    text = _text(path)
-    reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
-    extras, remarks = _extras(extras_path)
-    lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
-    secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
-    lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
-    if reading.mistakes or remarks:
-        raise ConfigError(lines, reading.said)
-    return Loaded(replace(reading.config, extras=extras), reading.said, tuple(lines))
+    settings_content = _settings_content(extras_path)
+    extras, remarks = _extras(extras_path, settings_content)
+    try:
+        content = _content(path)
+        text = content.decode("utf-8", "surrogateescape")
+        reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
+        lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
+        secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
+        lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
+        mistakes = _lines(reading.mistakes, path) + _lines(remarks, extras_path)
+        if mistakes:
+            raise ConfigError(lines, mistakes, reading.said)
+    except ConfigError as error:
+        error.extras = None if remarks else extras
+        raise
+    config = replace(reading.config, extras=extras)
+    return Loaded(config, reading.said, tuple(lines), content, settings_content)
 
 
 def first_sequence(path: str) -> InForce | str:
@@ -57,14 +75,14 @@ def first_sequence(path: str) -> InForce | str:
         return str(error)
 
 
-def _text(path: str) -> str:
-    return _content(path).decode("utf-8", "surrogateescape")
+def _settings_content(path: str) -> bytes:
+    return _content(path) if os.path.lexists(path) and path != os.devnull else b""
 
 
-def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
-    if not os.path.lexists(path) or path == os.devnull:
+def _extras(path: str, content: bytes) -> tuple[Extras, tuple[Remark, ...]]:
+    if not content:
         return Extras(), ()
-    text = _content(path).decode("utf-8", "replace")
+    text = content.decode("utf-8", "replace")
     # Only here: few hosts have the file, and PyYAML is a library of its own.
     try:
         from pyknockd.config import settings as extras

@@ -353,6 +353,16 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class LastGoodTaken:
+    """The files have mistakes, ``lines``: the doors are those of a copy at ``path``, of ``taken``."""
+
+    time: float
+    lines: tuple[str, ...]
+    path: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True)
 class DoorDisabled:
     """``door`` has no sequence from the first, for its ``problem``; the other doors are guarded."""
 
@@ -438,6 +448,7 @@ CaptureEvent = InterfaceChanged | PacketsDropped | FirstKnocksLeftOut
 DaemonEvent = (
     FirewallPrepared
     | Started
+    | LastGoodTaken
     | DoorDisabled
     | Reloading
     | LogReopened

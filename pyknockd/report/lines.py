@@ -31,6 +31,7 @@ from pyknockd.model.events import (
     InterfaceChanged,
     InterfaceState,
     InternalFault,
+    LastGoodTaken,
     LeftToProgram,
     LockHeld,
     LogReopened,
@@ -113,6 +114,13 @@ def _sequence_changed(event: SequenceChanged) -> Iterator[Line]:
         yield Line(f"{text} {event.door.name} --> disabling the door", line_feed=True)
     elif event.left <= FEW_SEQUENCES:
         yield Line(f"{event.door.name}: sequences left in {event.door.one_time_file}: {event.left}")
+
+
+def _last_good(event: LastGoodTaken) -> Iterator[Line]:
+    for line in event.lines:
+        yield Line(line, audience=Audience.ALARM)
+    text = f"MISTAKES: the doors are those of the last good file, of {event.taken}: {event.path}"
+    yield Line(text, audience=Audience.ALARM)
 
 
 def _disabled(event: DoorDisabled) -> Iterator[Line]:
@@ -268,6 +276,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     Refused: _refused,
     SequenceChanged: _sequence_changed,
     DoorDisabled: _disabled,
+    LastGoodTaken: _last_good,
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
     CommandWaits: _command_waits,

@@ -20,6 +20,11 @@ class Notify:
         self._fed = 0.0
         self._status = ""
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether there is a service manager, which waits for this process and no other."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """The daemon listens, for the first time or again after a reload."""
         self._send("READY=1")
@@ -36,7 +41,9 @@ class Notify:
         """One line for `systemctl status`; only a change is sent."""
         if text != self._status:
             self._status = text
-            self._send(f"STATUS={text}")
+            # A name in it may be no text, or have a line break; systemd takes neither.
+            plain = text.encode("utf-8", "backslashreplace").decode().replace("\n", " ")
+            self._send(f"STATUS={plain}")
 
     def feed_watchdog(self, now: float) -> None:
         """To be called from the loop, and nowhere else: it is the loop that is watched."""

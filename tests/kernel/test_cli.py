@@ -73,6 +73,35 @@ def test_a_second_configuration_is_guarded_without_a_pid_file(hosts: Lab, tmp_pa
     assert int(pid_file.read_text()) == pid
 
 
+def test_the_last_good_file_guards_the_doors_until_the_mistake_is_mended(hosts: Lab) -> None:
+    (hosts.folder / "pyknockd.yaml").write_text("last_good: true\n")
+    config = hosts.config(GOOD)
+    assert hosts.start(config).stop() == 0
+    config.write_text(GOOD.replace("tcpflags", "tcpflag"))
+    daemon = hosts.start(config)
+    assert "MISTAKES: the doors are those of the last good file, of " in daemon.text()
+    assert daemon.text().count(f"{config}:5: no directive tcpflag") == 1
+    hosts.knock(7000, 8000)
+    daemon.wait_for("OPEN SESAME")
+    config.write_text(GOOD.replace("7000,8000", "9000"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for("re-reading")
+    hosts.knock(9000)
+    daemon.wait_for("OPEN SESAME", 2)
+    config.write_text("[")
+    assert daemon.stop() == 0
+    again = hosts.start(config)
+    hosts.knock(9000)
+    again.wait_for("OPEN SESAME")
+
+
+def test_where_nobody_asks_for_the_last_good_file_a_mistake_ends_the_start(hosts: Lab) -> None:
+    config = hosts.config(GOOD)
+    assert hosts.start(config).stop() == 0
+    config.write_text(GOOD.replace("tcpflags", "tcpflag"))
+    assert hosts.start(config, wait=False).process.wait(PATIENCE) == 78
+
+
 def test_a_file_that_is_no_pid_file_outlives_the_daemon(hosts: Lab, tmp_path: Path) -> None:
     precious, log = tmp_path / "precious", tmp_path / "log"
     precious.write_text("kept\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -50,9 +51,26 @@ def test_every_mistake_is_reported_with_its_place(
 
 
 def test_a_file_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-c", "/nowhere/knockd.conf"]) == 1
+    assert main(["-c", "/nowhere/knockd.conf"]) == 78
     expected = "knockd: cannot read /nowhere/knockd.conf: No such file or directory\n"
     assert capsys.readouterr().err == expected
+
+
+def test_the_service_manager_is_told_why_it_cannot_start(tmp_path: Path) -> None:
+    path = tmp_path / "bad.conf"
+    path.write_text(BAD)
+    path.chmod(0o602)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "manager"))
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "manager")}
+        assert knockd("--check", "-c", str(path), env=environment).returncode == 1
+        assert knockd("-d", "-c", str(path), env=environment).returncode == 78
+        manager.setblocking(False)
+        said = manager.recv(1000).decode()
+        assert said.startswith(f"STATUS=not started: {path}:1: [ssh] has no sequence; ")
+        assert said.endswith(" (and 4 more)")
+        with pytest.raises(BlockingIOError):
+            manager.recv(1000)
 
 
 def test_warnings_are_told_and_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

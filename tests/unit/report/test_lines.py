@@ -230,6 +230,17 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         [Line("ssh: sequences left in /etc/once: 5")],
     ),
     (
+        e.LastGoodTaken(0, ("f:1: a", "f:2: b"), "/var/lib/f", "2026-11-25 03:12"),
+        [
+            Line("f:1: a", audience=ALARM),
+            Line("f:2: b", audience=ALARM),
+            Line(
+                "MISTAKES: the doors are those of the last good file, of 2026-11-25 03:12: /var/lib/f",
+                audience=ALARM,
+            ),
+        ],
+    ),
+    (
         e.DoorDisabled(0, replace(EMPTY, problem="/etc/once: No such file")),
         [Line("warning: [ssh] is disabled: /etc/once: No such file")],
     ),
