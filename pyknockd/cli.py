@@ -32,6 +32,7 @@ from pyknockd.system.background import (
     fill_standard_descriptors,
     name_process,
 )
+from pyknockd.system.first_process import stand_in
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
 from pyknockd.system.systemd import Notify
@@ -99,6 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.version:
         print(f"{EMULATED}\npyknockd {__version__}")
         return 0
+    strays = [word for word in rest if not word.startswith("-")]
+    if strays and options.check:
+        advice = f"to check another file: knockd --check -c {strays[0]}"
+        print(f"knockd: unexpected argument {strays[0]}; {advice}", file=sys.stderr)
+        return 2
     if options.demo:
         from pyknockd import demo
 
@@ -107,11 +113,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         *(options.config, options.settings, here(), bool(options.interface)),
         *(options.logfile, options.pidfile, options.daemon),
     )
-    return _check(options, files) if options.check else _start(options, files)
+    if options.check:
+        return _check(options, files)
+    for word in strays:
+        # As knockd does, whose init scripts may have one.
+        print(f"knockd: {word} is passed over; to read another file: -c {word}", file=sys.stderr)
+    return _start(options, files)
 
 
 def _start(options: argparse.Namespace, files: Files) -> int:
     """What keeps it from starting is told where it was started, and to the service manager."""
+    if os.getpid() == 1:
+        ended = stand_in()
+        if ended is not None:
+            return ended
     notify = Notify()
     try:
         return _serve(options, files, notify)

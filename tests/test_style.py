@@ -27,6 +27,7 @@ SHELLS = {
     *(
         "system.background",
         "system.claim",
+        "system.first_process",
         "system.netns",
         "system.process",
         "system.python",
@@ -90,6 +91,7 @@ TESTED_ELSEWHERE = {
     "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
     "firewall.legacy.tables": ("kernel/test_legacy.py", "it changes tables"),
     "firewall.nft.tables": ("kernel/test_nft.py", "it changes tables"),
+    "system.first_process": ("kernel/test_container.py", "it is process 1"),
     "system.netns": ("kernel/test_demo.py", "it makes network namespaces"),
 }
 

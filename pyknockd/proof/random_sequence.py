@@ -1,7 +1,7 @@
 """A sequence of one's own: random, and not what a port scan hits.
 
-A scan goes to each port once, in whatever order. So one port is in the sequence twice, with another
-one in between.
+A scan goes to each port once, in whatever order, and then perhaps again in the same one. So one port
+is in the sequence twice, with just one other in between: a scan has all others in between.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LOWEST_PORT = 1_024
 # Linux begins here with the ports that its own connections have: what is answered to them is no knock.
 EPHEMERAL_PORT = 32_768
 # Which of three ports is knocked at when.
-_ORDERS = ((0, 1, 0, 2), (0, 1, 2, 0), (0, 1, 2, 1))
+_ORDERS = ((0, 1, 0, 2), (0, 1, 2, 1))
 
 
 def usable_ports(taken: Collection[int], ephemeral: int = EPHEMERAL_PORT) -> list[int]:

@@ -12,6 +12,8 @@ from tests.support.doors import GOOD
 from tests.support.lab import INTERFACE, PATIENCE, Lab, until
 from tests.support.nobody import as_nobody
 
+NEEDS = "needs CAP_NET_RAW: run it as root, or with that capability"
+
 
 def test_check_needs_no_root() -> None:
     done = as_nobody("--check", config=GOOD)
@@ -19,10 +21,10 @@ def test_check_needs_no_root() -> None:
     assert "everybody can read" in done.stderr
 
 
-def test_without_root_one_line_says_so() -> None:
+def test_without_the_capability_one_line_says_so() -> None:
     done = as_nobody("-i", "lo", config=GOOD)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "knockd: listening on lo needs root"
+    assert done.stderr.splitlines()[-1] == f"knockd: listening on lo {NEEDS}"
 
 
 def test_a_missing_interface_is_named_with_those_there_are(hosts: Lab, good: str) -> None:
@@ -152,7 +154,7 @@ def test_detached_a_failure_shows_in_the_status(hosts: Lab, tmp_path: Path) -> N
     words = [sys.executable, "-m", "pyknockd", "-d", "-p", str(pid_file), "-c", str(config)]
     starter = hosts.spawn(["setpriv", "--bounding-set=-net_raw", *words])
     assert starter.process.wait(PATIENCE) == 1
-    assert starter.lines()[-1] == "knockd: listening on server0 needs root"
+    assert starter.lines()[-1] == f"knockd: listening on server0 {NEEDS}"
     assert not pid_file.exists()
 
 

@@ -33,8 +33,21 @@ def test_an_unknown_option_prints_the_usage_and_ends_with_2(words: list[str]) ->
     assert "usage: knockd" in done.stderr
 
 
-def test_operands_are_ignored_as_knockd_ignores_them(good: str) -> None:
-    assert main(["--check", "-c", good, "stray"]) == 0
+def test_a_check_refuses_a_file_that_it_would_not_look_at(
+    good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--check", good]) == 2
+    said = f"knockd: unexpected argument {good}; to check another file: knockd --check -c {good}\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_start_passes_over_what_knockd_passes_over_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["-c", "/nowhere/knockd.conf", "start", "-v"]) == 78
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "knockd: start is passed over; to read another file: -c start"
+    assert said[1].startswith("knockd: cannot read /nowhere/knockd.conf")
 
 
 def test_every_mistake_is_reported_with_its_place(
