@@ -94,8 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, rest = _parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
-        print(f"knockd: unknown option {unknown[0]}", file=sys.stderr)
         _parser().print_help(sys.stderr)
+        # Last, where "systemctl status" shows it.
+        print(f"knockd: unknown option {unknown[0]}", file=sys.stderr)
+        if not options.check:
+            Notify().status(f"not started: unknown option {unknown[0]}")
         return 2
     if options.version:
         print(f"{EMULATED}\npyknockd {__version__}")

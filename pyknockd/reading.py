@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 
 from pyknockd.config import ConfigError, LastGood, Loaded, load
@@ -12,6 +13,9 @@ from pyknockd.model import Config
 from pyknockd.model.events import LastGoodTaken, Side, Trouble
 from pyknockd.state import stem_of
 from pyknockd.system.trust import inside
+from pyknockd.system.worker import within
+
+PATIENCE = 1.0  # seconds for the disk of the state folder, which may hang
 
 
 def here() -> str:
@@ -62,7 +66,9 @@ class Files:
 
     def read_instead(self, error: ConfigError) -> tuple[Loaded, LastGoodTaken] | None:
         """The last good files, where the settings ask for them instead of an end."""
-        found = self.last_good.instead(error, interface_given=self.interface_given)
+        given = self.interface_given
+        find = partial(self.last_good.instead, error, interface_given=given)
+        found = within(PATIENCE, find)
         if found is None:
             return None
         taken = LastGoodTaken(monotonic(), error.mistakes, found.path, found.taken)
@@ -70,13 +76,19 @@ class Files:
 
     def keep(self, loaded: Loaded) -> list[Trouble]:
         """Remember what was taken, for a start that finds mistakes. What there is to tell of that."""
+        problem = within(PATIENCE, partial(self._keep, loaded))
+        if problem == "" or not loaded.config.extras.last_good:
+            return []
+        text = f"the last good file cannot be kept: {problem or 'the disk does not answer'}"
+        return [Trouble(monotonic(), Side.STATE, text)]
+
+    def _keep(self, loaded: Loaded) -> str:
+        """Why it cannot be kept, or the empty text."""
         try:
             self.last_good.keep(loaded)
         except OSError as error:
-            if loaded.config.extras.last_good:
-                text = f"the last good file cannot be kept: {error}"
-                return [Trouble(monotonic(), Side.STATE, text)]
-        return []
+            return str(error)
+        return ""
 
     def _filled_in(self, loaded: Loaded) -> Loaded:
         config = loaded.config

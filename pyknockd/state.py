@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -17,9 +18,11 @@ from pyknockd.model import ANY_INTERFACE
 from pyknockd.model.events import Side, Trouble
 from pyknockd.system.claim import Claim, ClaimedError, Holder, holder
 from pyknockd.system.trust import others_can_change
+from pyknockd.system.worker import within
 
 CONFIG_PATH = "/etc/knockd.conf"
 FOLDER = "/var/lib/knockd"
+PATIENCE = 3.0  # seconds for the disk, which may hang
 _JOURNAL = ".sqlite"
 _CLAIM = ".lock"
 
@@ -78,8 +81,20 @@ def folder() -> Path:
 
 def claim(config_path: str, interfaces: tuple[str, ...]) -> State:
     """Begin to guard the doors of a file, with what its last guard left. Raises GuardedError."""
-    guard = Guard(os.path.realpath(config_path), interfaces)
-    state = State(stem_of(config_path))
+    stem, guard = stem_of(config_path), Guard(os.path.realpath(config_path), interfaces)
+    found = within(PATIENCE, partial(_claim, stem, guard))
+    if found is None:
+        found = State(stem)
+        found.tell(
+            f"the disk of {stem.parent} does not answer: another knockd may guard these doors"
+        )
+    if isinstance(found, GuardedError):
+        raise found
+    return found
+
+
+def _claim(stem: Path, guard: Guard) -> State | GuardedError:
+    state = State(stem)
     try:
         state.stem.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if others_can_change(state.stem.parent.resolve()):
@@ -87,6 +102,8 @@ def claim(config_path: str, interfaces: tuple[str, ...]) -> State:
         _take(state, guard)
         for path in sorted(state.stem.parent.glob(f"doors*{_CLAIM}")):
             _take_over(state, guard, path)
+    except GuardedError as error:
+        return error
     except OSError:
         pass  # the journal cannot be had either, and says so; doors go on without
     return state

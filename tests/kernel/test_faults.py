@@ -306,6 +306,25 @@ def test_while_the_disk_hangs_doors_open_and_close_all_the_same(
     assert (freezable / "log").read_text().count("OPEN SESAME") == 3
 
 
+def test_a_disk_that_hangs_at_the_start_keeps_no_door_shut(hosts: Lab, freezable: Path) -> None:
+    settings = hosts.folder / "settings.yaml"
+    settings.write_text("last_good: true\n")
+    (freezable / "state").mkdir(mode=0o700)
+    config = hosts.config(door("echo opens-%IP%"))
+    options = ["-v", "-i", INTERFACE, "-c", str(config), "--settings", str(settings)]
+    words = [sys.executable, "-m", "pyknockd", *options]
+    subprocess.run(["fsfreeze", "-f", freezable], check=True)
+    daemon = hosts.spawn(["env", f"STATE_DIRECTORY={freezable}/state", *words])
+    daemon.wait_for("starting up")
+    hosts.knock(7000)
+    daemon.wait_for("opens-10.77.0.2")
+    assert f"the disk of {freezable}/state does not answer" in daemon.text()
+    assert "the last good file cannot be kept: the disk does not answer" in daemon.text()
+    subprocess.run(["fsfreeze", "-u", freezable], check=True)
+    daemon.wait_for("the journal is there now")
+    assert daemon.stop() == 0
+
+
 def test_with_a_full_disk_doors_open_and_close_all_the_same(hosts: Lab, tmp_path: Path) -> None:
     state = tmp_path / "state"
     config = hosts.config(

@@ -30,7 +30,8 @@ def test_the_version_begins_with_knockds(capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_option_prints_the_usage_and_ends_with_2(words: list[str]) -> None:
     done = knockd(*words)
     assert done.returncode == 2
-    assert "usage: knockd" in done.stderr
+    assert done.stderr.startswith("usage: knockd")
+    assert done.stderr.splitlines()[-1].startswith("knockd: ")
 
 
 def test_a_check_refuses_a_file_that_it_would_not_look_at(
