@@ -222,12 +222,12 @@ def _check(options: argparse.Namespace, files: Files) -> int:
 
 
 def _capture(options: argparse.Namespace, names: tuple[str, ...]) -> Callable[[Flood], Capture]:
-    """What makes the capture, on the interfaces ``names``. Raises StartError."""
+    """What makes the capture, on the interfaces ``names``. Raises CaptureError."""
     # Here and not above: what ends before it listens need not wait for scapy to load.
     try:
         from pyknockd.capture import Capture
     except ImportError as error:
-        raise StartError(advice(error, "python3-scapy")) from error
+        raise CaptureError(advice(error, "python3-scapy")) from error
     return lambda flood: Capture(names, flood, ipv4_only=options.only_ip_v4)
 
 

@@ -579,12 +579,11 @@ def test_a_lock_that_is_held_for_long_is_told_and_then_left_to_iptables(
 def test_a_fifo_is_refused_where_a_file_belongs(hosts: Lab, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    daemon = hosts.start(f"[d]\none_time_sequences = {fifo}\n", wait=False)
-    assert daemon.process.wait(PATIENCE) == 1
-    assert str(fifo) in daemon.text()
+    daemon = hosts.start(f"[d]\none_time_sequences = {fifo}\n")
+    daemon.wait_for(f"[d] is disabled: {fifo}: expected a plain file")
     for options in (["-c", str(fifo)], ["--settings", str(fifo)], ["-c", "/dev/zero"]):
         daemon = hosts.start(door("true"), *options, wait=False)
-        assert daemon.process.wait(PATIENCE) == 1
+        assert daemon.process.wait(PATIENCE) == 78
         assert "it is no plain file" in daemon.text()
 
 
@@ -639,7 +638,7 @@ def test_an_alias_means_its_interface(hosts: Lab) -> None:
 
 def test_no_name_at_all_is_refused(hosts: Lab) -> None:
     daemon = start(hosts, "-i", ",")
-    assert daemon.process.wait(PATIENCE) == 1
+    assert daemon.process.wait(PATIENCE) == 78
     assert "there is no name in the interface ','" in daemon.text()
 
 
