@@ -363,14 +363,6 @@ class LastGoodTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorDisabled:
-    """``door`` has no sequence from the first, for its ``problem``; the other doors are guarded."""
-
-    time: float
-    door: Door
-
-
-@dataclass(frozen=True, slots=True)
 class Reloading:
     """The files are about to be read again."""
 
@@ -449,7 +441,6 @@ DaemonEvent = (
     FirewallPrepared
     | Started
     | LastGoodTaken
-    | DoorDisabled
     | Reloading
     | LogReopened
     | ConfigTaken

@@ -15,7 +15,6 @@ from functools import partial
 from pyknockd.model import Door, InForce, Knock, Limits, Listen, Step
 from pyknockd.model.events import (
     AttemptEvent,
-    DoorDisabled,
     Opened,
     RefusalCause,
     Refused,
@@ -55,9 +54,9 @@ class Proofs:
         self._worker = worker
         self._tell = tell
 
-    def disabled(self, now: float) -> list[DoorDisabled]:
+    def disabled(self, now: float) -> list[SequenceChanged]:
         """The doors that nobody can open, since their files gave them no sequence."""
-        return [DoorDisabled(now, door) for door in self._doors if not door.steps and door.problem]
+        return [SequenceChanged(now, door) for door in self._doors if not door.steps]
 
     def listens(self) -> tuple[Listen, ...]:
         """What there is to listen for."""
@@ -131,7 +130,7 @@ class Proofs:
         events: list[AttemptEvent] = []
         for place, door in enumerate(self._doors):
             if door.one_time_file == path and door.steps in (used, ()) and door.steps != steps:
-                self._doors[place] = replace(door, steps=steps)
+                self._doors[place] = replace(door, steps=steps, problem="")
                 events += self._sequences.replace(door, self._doors[place], now)
         return events
 

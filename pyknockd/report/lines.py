@@ -23,7 +23,6 @@ from pyknockd.model.events import (
     CommandWaits,
     ConfigRefused,
     ConfigTaken,
-    DoorDisabled,
     EndCause,
     Event,
     FirewallPrepared,
@@ -109,7 +108,9 @@ def _refused(event: Refused) -> Iterator[Line]:
 
 
 def _sequence_changed(event: SequenceChanged) -> Iterator[Line]:
-    if not event.door.steps:
+    if event.door.problem:
+        yield Line(f"warning: [{event.door.name}] is disabled: {event.door.problem}")
+    elif not event.door.steps:
         text = "no more sequences left in the one time sequences file for door"
         yield Line(f"{text} {event.door.name} --> disabling the door", line_feed=True)
     elif event.left <= FEW_SEQUENCES:
@@ -121,10 +122,6 @@ def _last_good(event: LastGoodTaken) -> Iterator[Line]:
         yield Line(line, audience=Audience.ALARM)
     text = f"MISTAKES: the doors are those of the last good file, of {event.taken}: {event.path}"
     yield Line(text, audience=Audience.ALARM)
-
-
-def _disabled(event: DoorDisabled) -> Iterator[Line]:
-    yield Line(f"warning: [{event.door.name}] is disabled: {event.door.problem}")
 
 
 def _command_started(event: CommandStarted) -> Iterator[Line]:
@@ -275,7 +272,6 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     Opened: _opened,
     Refused: _refused,
     SequenceChanged: _sequence_changed,
-    DoorDisabled: _disabled,
     LastGoodTaken: _last_good,
     CommandStarted: _command_started,
     CommandEnded: _command_ended,

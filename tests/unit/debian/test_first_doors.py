@@ -13,10 +13,9 @@ TEMPLATE = ROOT / "debian" / "knockd.conf.first"
 
 
 def written(path: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, ROOT / "debian" / "first-doors", TEMPLATE, path]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, env={
-        "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1",
-    })  # fmt: skip
+    words = [sys.executable, str(ROOT / "debian/first-doors"), str(TEMPLATE), str(path)]
+    environment = {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_it_is_a_file_without_a_mistake_whose_ports_are_printed(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from pyknockd.model import Door, Flags, Knock, Limits, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
-    DoorDisabled,
     EndCause,
     Opened,
     RefusalCause,
@@ -225,7 +224,7 @@ def test_a_file_that_stays_locked_opens_nothing_and_its_sequence_stays_in_force(
 def test_a_door_that_its_file_gave_no_sequence_is_told_to_be_disabled(file: Path) -> None:
     disabled = replace(once(file), problem="all are used")
     guard = Guard(disabled, once(file, 1, 2), Door("d", steps(7)))
-    assert guard.proofs.disabled(3.0) == [DoorDisabled(3.0, disabled)]
+    assert guard.proofs.disabled(3.0) == [SequenceChanged(3.0, disabled)]
     assert [one.low for one in guard.proofs.listens()] == [1, 2, 7]
     assert Opened in kinds(guard.knock(7))
 

@@ -241,7 +241,7 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         ],
     ),
     (
-        e.DoorDisabled(0, replace(EMPTY, problem="/etc/once: No such file")),
+        e.SequenceChanged(0, replace(EMPTY, problem="/etc/once: No such file")),
         [Line("warning: [ssh] is disabled: /etc/once: No such file")],
     ),
     (
