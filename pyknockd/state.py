@@ -33,18 +33,28 @@ class GuardedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a daemon guards: the doors of a file, by its canonical path, on these interfaces."""
+    """What a daemon guards: the doors of a file, by its canonical path, on these interfaces.
+
+    ``network`` is the namespace that they are in.
+    """
 
     config: str
     interfaces: tuple[str, ...]
+    network: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.network}\n{','.join(self.interfaces)}"
 
     @property
     def text(self) -> str:
         # The path is last, as there may be anything in it.
-        return f"{','.join(self.interfaces)}\n{self.config}"
+        return f"{self.place}\n{self.config}"
 
     def meets(self, other: Guard) -> bool:
         """Whether a knock may be heard by both. What ``auto`` is in the end is not asked."""
+        if self.network != other.network:
+            return False
         both = (self.interfaces, other.interfaces)
         return any(ANY_INTERFACE in names for names in both) or not set(both[0]).isdisjoint(both[1])
 
@@ -81,7 +91,7 @@ def folder() -> Path:
 
 def claim(config_path: str, interfaces: tuple[str, ...]) -> State:
     """Begin to guard the doors of a file, with what its last guard left. Raises GuardedError."""
-    stem, guard = stem_of(config_path), Guard(os.path.realpath(config_path), interfaces)
+    stem, guard = stem_of(config_path), Guard(os.path.realpath(config_path), interfaces, _network())
     found = within(PATIENCE, partial(_claim, stem, guard))
     if found is None:
         found = State(stem)
@@ -143,7 +153,7 @@ def _take(state: State, guard: Guard) -> None:
             raise _guarded(error.holder, guard) from error
         pid = error.holder.pid
     # As two of knockd's do, each of which knows but one interface.
-    state.stem = state.stem.with_name(f"{state.stem.name}-{_digest(','.join(guard.interfaces))}")
+    state.stem = state.stem.with_name(f"{state.stem.name}-{_digest(guard.place)}")
     try:
         state.claim = Claim(_claim_of(state.stem), guard.text)
     except ClaimedError as error:
@@ -160,8 +170,16 @@ def _guarded(found: Holder, guard: Guard) -> GuardedError:
 
 
 def _guard_of(found: Holder) -> Guard | None:
-    interfaces, line_feed, config = found.about.partition("\n")
-    return Guard(config, tuple(interfaces.split(","))) if line_feed else None
+    network, _, rest = found.about.partition("\n")
+    interfaces, line_feed, config = rest.partition("\n")
+    return Guard(config, tuple(interfaces.split(",")), network) if line_feed else None
+
+
+def _network() -> str:
+    try:
+        return os.readlink("/proc/self/ns/net")
+    except OSError:
+        return ""
 
 
 def _take_over(state: State, guard: Guard, path: Path) -> None:
@@ -169,7 +187,7 @@ def _take_over(state: State, guard: Guard, path: Path) -> None:
     stem = path.with_suffix("")
     found = holder(path)
     other = _guard_of(found) if found is not None and stem != state.stem else None
-    if other is None or not _journal_of(stem).exists():
+    if other is None or other.network != guard.network or not _journal_of(stem).exists():
         return
     if os.path.lexists(other.config) and os.path.realpath(other.config) != guard.config:
         return

@@ -104,6 +104,17 @@ def test_where_nobody_asks_for_the_last_good_file_a_mistake_ends_the_start(hosts
     assert hosts.start(config, wait=False).process.wait(PATIENCE) == 78
 
 
+def test_in_two_network_namespaces_one_file_is_guarded_twice(hosts: Lab) -> None:
+    config = hosts.config(GOOD)
+    first = hosts.start(config)
+    words = [sys.executable, "-m", "pyknockd", "-v", "-i", INTERFACE, "-c", str(config)]
+    second = hosts.spawn(["unshare", "--net", *words])
+    second.wait_for(f"there is no interface {INTERFACE} (there are: lo): waiting for it")
+    said = f"another knockd (PID {first.process.pid}) guards the doors of {config} on {INTERFACE}"
+    assert said in second.text()
+    assert second.process.poll() is None
+
+
 def test_a_file_that_is_no_pid_file_outlives_the_daemon(hosts: Lab, tmp_path: Path) -> None:
     precious, log = tmp_path / "precious", tmp_path / "log"
     precious.write_text("kept\n")
