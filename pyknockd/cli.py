@@ -23,7 +23,7 @@ from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, templates
 from pyknockd.model.events import Event, Side, Trouble
 from pyknockd.reading import Files, here
-from pyknockd.report import Log, Report
+from pyknockd.report import Log, Priority, Report
 from pyknockd.state import CONFIG_PATH, GuardedError, claim
 from pyknockd.system.background import (
     PidFile,
@@ -35,7 +35,7 @@ from pyknockd.system.background import (
 from pyknockd.system.first_process import stand_in
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
-from pyknockd.system.systemd import Notify
+from pyknockd.system.systemd import Notify, is_fenced, level
 from pyknockd.system.trust import withdraw_environment
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         "-i",
         "--interface",
         metavar="NAME",
-        help="listen on these, any or auto (default: eth0, else the default route's)",
+        help="listen on these, any or auto (the default: eth0, else the default route's interface,"
+        " else the only one)",
     )
     add("-d", "--daemon", action="store_true", help="run in the background")
     add("-c", "--config", metavar="FILE", default=CONFIG_PATH, help=f"default {CONFIG_PATH}")
@@ -134,14 +135,14 @@ def _start(options: argparse.Namespace, files: Files) -> int:
     try:
         return _serve(options, files, notify)
     except ConfigError as error:
-        _show(options, error.said, error.lines)
+        _show(options, error.said, error.lines, Priority.ERROR)
         more = len(error.mistakes) - 1
         why, status = error.mistakes[0] + (f" (and {more} more)" if more else ""), EX_CONFIG
     except (StartError, GuardedError) as error:
-        print(f"knockd: {error}", file=sys.stderr)
+        _complain(error)
         why, status = str(error), EX_CONFIG
     except CaptureError as error:
-        print(f"knockd: {error}", file=sys.stderr)
+        _complain(error)
         why, status = str(error), 1
     notify.status(f"not started: {why}")
     return status
@@ -149,7 +150,7 @@ def _start(options: argparse.Namespace, files: Files) -> int:
 
 def _serve(options: argparse.Namespace, files: Files, notify: Notify) -> int:
     loaded, before = _read(files)
-    _show(options, loaded.said, loaded.warnings)
+    _show(options, loaded.said, loaded.warnings, Priority.WARNING)
     config = loaded.config
     # A service manager that waits to be notified waits for this process and no other.
     launch = detach() if options.daemon and not notify.is_asked_for else None
@@ -169,7 +170,7 @@ def _serve(options: argparse.Namespace, files: Files, notify: Notify) -> int:
         world = World(
             _capture(options, interfaces),
             signals,
-            Report(log, look_up=options.lookup),
+            Report(log, look_up=options.lookup, fenced=is_fenced()),
             journal,
             files.read_again,
             files.config,
@@ -183,6 +184,10 @@ def _serve(options: argparse.Namespace, files: Files, notify: Notify) -> int:
         daemon.run()
         daemon.stop()
     return 0
+
+
+def _complain(error: Exception) -> None:
+    print(f"{level(2, Priority.ERROR.value)}knockd: {error}", file=sys.stderr)
 
 
 def _read(files: Files) -> tuple[Loaded, list[Event]]:
@@ -205,13 +210,13 @@ def _check(options: argparse.Namespace, files: Files) -> int:
     try:
         loaded = files.read()
     except ConfigError as error:
-        _show(options, error.said, error.lines)
+        _show(options, error.said, error.lines, Priority.ERROR)
         instead = files.read_instead(error)
         if instead is not None:
             text = f"a start would take the last good file, of {instead[1].taken}"
             print(f"knockd: {text}: {instead[1].path}", file=sys.stderr)
         return 1
-    _show(options, loaded.said, loaded.warnings)
+    _show(options, loaded.said, loaded.warnings, Priority.WARNING)
     config = loaded.config
     found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
     if os.geteuid() == 0:
@@ -252,9 +257,14 @@ def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
     return []
 
 
-def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:
+def _show(
+    options: argparse.Namespace, said: Sequence[str], lines: Sequence[str], priority: Priority
+) -> None:
+    """What was read to standard output, if that is asked for; complaints to standard error."""
+    mark = level(2, priority.value)
+    complaints = [f"{mark}{line}" for line in lines]
     # As bytes: what is in the file need not be text in anybody's encoding.
-    for stream, texts in ((sys.stdout, said if options.debug else ()), (sys.stderr, lines)):
+    for stream, texts in ((sys.stdout, said if options.debug else ()), (sys.stderr, complaints)):
         data = "".join(f"{line}\n" for line in texts).encode("utf-8", "surrogateescape")
         stream.flush()
         stream.buffer.write(data)

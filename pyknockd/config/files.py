@@ -11,8 +11,10 @@ from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Config, Extras, InForce, Remark, Severity
 from pyknockd.proof import onetime
 from pyknockd.system.python import advice
+from pyknockd.system.text import printable
 
 MOST_BYTES = 16 << 20
+MOST_SETTINGS_BYTES = 64 << 10  # it is read slowly, and need not be long
 
 
 class ConfigError(Exception):
@@ -57,7 +59,9 @@ def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
         lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
         secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
         lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
+        lines = [printable(line) for line in lines]
         mistakes = _lines(reading.mistakes, path) + _lines(remarks, extras_path)
+        mistakes = [printable(line) for line in mistakes]
         if mistakes:
             raise ConfigError(lines, mistakes, reading.said)
     except ConfigError as error:
@@ -76,7 +80,9 @@ def first_sequence(path: str) -> InForce | str:
 
 
 def _settings_content(path: str) -> bytes:
-    return _content(path) if os.path.lexists(path) and path != os.devnull else b""
+    if not os.path.lexists(path) or path == os.devnull:
+        return b""
+    return _content(path, MOST_SETTINGS_BYTES)
 
 
 def _extras(path: str, content: bytes) -> tuple[Extras, tuple[Remark, ...]]:
@@ -91,18 +97,18 @@ def _extras(path: str, content: bytes) -> tuple[Extras, tuple[Remark, ...]]:
     return extras.parse(text)
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, most: int = MOST_BYTES) -> bytes:
     """What is in a plain file. Anything else could be read for ever: ConfigError."""
     try:
         # Without O_NONBLOCK a FIFO would be waited for.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError([f"knockd: cannot read {path}: it is no plain file"])
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
-    if len(content) > MOST_BYTES:
-        raise ConfigError([f"knockd: {path} is larger than {MOST_BYTES} bytes"])
+    if len(content) > most:
+        raise ConfigError([f"knockd: {path} is larger than {most} bytes"])
     return content
 
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import yaml
 
 from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Severity, Timers
+from pyknockd.system.text import excerpt
 
 # limit → lowest and highest value
 _LIMITS = {
@@ -27,28 +28,48 @@ _LIMITS = {
 
 @dataclass(slots=True)
 class _Draft:
+    text: str
     extras: Extras = Extras()
     remarks: list[Remark] = field(default_factory=list)
 
     def mistake(self, node: yaml.Node, text: str) -> None:
-        self.remarks.append(Remark(Severity.MISTAKE, node.start_mark.line + 1, text))
+        # Not the mark's line: YAML's lines end in more ways than those of any editor.
+        self._add(node.start_mark.index, text)
+
+    def no_yaml(self, index: int, problem: str) -> None:
+        self._add(index, f"not YAML: {excerpt(problem)}")
+
+    def _add(self, index: int, text: str) -> None:
+        line = self.text.count("\n", 0, index) + 1
+        self.remarks.append(Remark(Severity.MISTAKE, line, text))
 
 
 def parse(text: str) -> tuple[Extras, tuple[Remark, ...]]:
     """The settings, usable if there is no remark, and every mistake with its line."""
-    draft = _Draft()
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except RecursionError:
-        return draft.extras, (Remark(Severity.MISTAKE, 1, "it is nested too deeply"),)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 1
-        problem = getattr(error, "problem", None) or "not text"
-        return draft.extras, (Remark(Severity.MISTAKE, line, f"not YAML: {problem}"),)
+    draft = _Draft(text)
+    root = _compose(draft)
     if root is not None and root.value != "":  # neither nothing nor an empty document
         _read_mapping(draft, root, _KEYS, "the file")
     return draft.extras, tuple(draft.remarks)
+
+
+def _compose(draft: _Draft) -> yaml.Node | None:
+    """The document, if the text is one."""
+    try:
+        loader = yaml.SafeLoader(draft.text)
+    except yaml.reader.ReaderError as error:
+        draft.no_yaml(error.position, f"character {hex(error.character)} has no place there")
+        return None
+    try:
+        return loader.get_single_node()
+    except RecursionError:
+        draft.no_yaml(loader.index, "it is nested too deeply")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        draft.no_yaml(loader.index if mark is None else mark.index, error.problem or "")
+    except (ValueError, OverflowError) as error:  # "\UFFFFFFFF" is no character
+        draft.no_yaml(loader.index, str(error))
+    return None
 
 
 _Setter = Callable[[_Draft, yaml.Node], None]
@@ -60,7 +81,10 @@ def _read_mapping(draft: _Draft, node: yaml.Node, keys: dict[str, _Setter], plac
         return
     seen = set()
     for key_node, value in node.value:
-        key = str(key_node.value)
+        if not isinstance(key_node, yaml.ScalarNode):
+            draft.mistake(key_node, f"found {_shown(key_node)}; expected a key of {place}")
+            continue
+        key = key_node.value
         setter = keys.get(key)
         if setter is None:
             draft.mistake(key_node, _unknown(key, keys, place))
@@ -72,18 +96,22 @@ def _read_mapping(draft: _Draft, node: yaml.Node, keys: dict[str, _Setter], plac
 
 
 def _unknown(key: str, keys: dict[str, _Setter], place: str) -> str:
-    near = get_close_matches(key, keys, n=1, cutoff=0.0)
-    return f"no key {key} in {place}; did you mean {near[0]}? There are {', '.join(keys)}"
+    near = get_close_matches(key[:100], keys, n=1, cutoff=0.0)
+    return f"no key {excerpt(key)} in {place}; did you mean {near[0]}? There are {', '.join(keys)}"
 
 
 def _set_interfaces(draft: _Draft, node: yaml.Node) -> None:
     expected = f"expected a list of names, {ANY_INTERFACE} or {AUTO_INTERFACE}"
     nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    names = [one.value for one in nodes if isinstance(one, yaml.ScalarNode) and one.value]
+    names = [one.value for one in nodes if isinstance(one, yaml.ScalarNode) and _is_name(one.value)]
     if len(names) != len(nodes) or not names:
         draft.mistake(node, f"found {_shown(node)}; {expected}")
         return
     draft.extras = replace(draft.extras, interfaces=tuple(names))
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and text.isprintable() and " " not in text
 
 
 def _set_timers(draft: _Draft, node: yaml.Node) -> None:
@@ -130,7 +158,7 @@ def _whole_number(node: yaml.Node) -> int | None:
 
 def _shown(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
-        return repr(node.value)
+        return f"'{excerpt(node.value)}'"
     return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
 
 

@@ -11,7 +11,7 @@ import pytest
 from pyknockd.model import Change, ChangeKind, Command, Door, Protocol, Step
 from pyknockd.model import events as e
 from pyknockd.report import lines
-from pyknockd.report.lines import Audience, Line, lines_of
+from pyknockd.report.lines import Audience, Line, Priority, lines_of
 
 ME = "192.0.2.1"
 SSH = Door("ssh", (Step(7000, Protocol.TCP), Step(8000, Protocol.TCP)), opening=Command("go %IP%"))
@@ -99,6 +99,13 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         [
             Line("ssh: cannot run go: no such program", audience=ALARM),
             Line("ssh: command returned non-zero status code (127)", audience=ALARM),
+        ],
+    ),
+    (
+        e.CommandOutput(0, "ssh", ("bad \x1b[31m", "192.0.2.9: ssh: no"), 7),
+        [
+            Line("ssh: bad \\x1b[31m", audience=ALARM),
+            Line("ssh: 192.0.2.9: ssh: no", audience=ALARM),
         ],
     ),
     (
@@ -276,18 +283,55 @@ SILENT: list[e.Event] = [
 ]
 
 
+ERRORS = (
+    *(
+        e.LastGoodTaken,
+        e.Refused,
+        e.CommandEnded,
+        e.CommandKilled,
+        e.GivenUp,
+        e.ClosingFailed,
+        e.ConfigRefused,
+    ),
+    e.InternalFault,
+)
+WARNINGS = (
+    *(e.SequenceChanged, e.CommandHung, e.CommandWaits, e.LockHeld, e.RuleHidden, e.Closed),
+    *(e.InterfaceChanged, e.PacketsDropped, e.FirewallPrepared, e.Trouble),
+)
+
+
 def name(value: object) -> str:
     return type(value).__name__
 
 
+def without_priority(found: list[Line]) -> list[Line]:
+    return [replace(line, priority=Priority.NOTICE) for line in found]
+
+
 @pytest.mark.parametrize(("event", "expected"), KNOCKDS_WORDS, ids=name)
 def test_what_knockd_says_too_is_said_in_its_words(event: e.Event, expected: list[Line]) -> None:
-    assert lines_of(event) == expected
+    assert without_priority(lines_of(event)) == expected
 
 
 @pytest.mark.parametrize(("event", "expected"), OWN_WORDS, ids=name)
 def test_all_else_has_words_of_its_own(event: e.Event, expected: list[Line]) -> None:
-    assert lines_of(event) == expected
+    assert without_priority(lines_of(event)) == expected
+
+
+def priority_of(event: e.Event) -> Priority:
+    if isinstance(event, ERRORS):
+        return Priority.ERROR
+    over = isinstance(event, e.Trouble) and event.over
+    state = event.state if isinstance(event, e.InterfaceChanged) else e.InterfaceState.TROUBLE
+    usual = over or state in (e.InterfaceState.COME, e.InterfaceState.GONE)
+    return Priority.WARNING if isinstance(event, WARNINGS) and not usual else Priority.NOTICE
+
+
+@pytest.mark.parametrize("event", [event for event, _ in KNOCKDS_WORDS + OWN_WORDS], ids=name)
+def test_what_failed_is_an_error_and_what_is_odd_a_warning(event: e.Event) -> None:
+    logged = [line for line in lines_of(event) if line.audience in (Audience.LOG, ALARM)]
+    assert {line.priority for line in logged} <= {priority_of(event)}
 
 
 @pytest.mark.parametrize("event", SILENT, ids=name)
