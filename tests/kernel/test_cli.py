@@ -141,12 +141,12 @@ def test_doors_of_a_configuration_that_is_moved_are_closed_on_time(hosts: Lab) -
     config = hosts.config(text)
     daemon = hosts.start(config)
     hosts.knock(7000)
-    daemon.wait_for("\nopened")
+    daemon.wait_for("d: opened")
     assert daemon.stop() == 0
     moved = config.rename(config.with_name("elsewhere.conf"))
     again = hosts.start(moved)
     again.wait_for(f"what the knockd of {config} left open is taken over")
-    again.wait_for("\nclosed")
+    again.wait_for("d: closed")
     assert again.text().count("command timeout") == 1
 
 
