@@ -9,44 +9,43 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from pyknockd import __version__
 from pyknockd.capture import CaptureError, Flood
-from pyknockd.config import ConfigError, load
+from pyknockd.config import ConfigError, Loaded
 from pyknockd.config.advice import missing_programs
 from pyknockd.daemon import SIGNALS, Daemon, World
 from pyknockd.doors import Journal, is_reached, missing_directives
 from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, Door, templates
 from pyknockd.model.events import Event, Side, Trouble
+from pyknockd.reading import Files, here
 from pyknockd.report import Log, Priority, Report
+from pyknockd.state import CONFIG_PATH, GuardedError, claim
 from pyknockd.system.background import (
-    AlreadyRunning,
     PidFile,
     PidFileError,
     detach,
     fill_standard_descriptors,
     name_process,
 )
+from pyknockd.system.first_process import stand_in
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
-from pyknockd.system.systemd import is_fenced, level
-from pyknockd.system.trust import inside, withdraw_environment
+from pyknockd.system.systemd import Notify, is_fenced, level
+from pyknockd.system.trust import withdraw_environment
 
 if TYPE_CHECKING:
     from pyknockd.capture import Capture
 
-CONFIG_PATH = "/etc/knockd.conf"
 SETTINGS_PATH = "/etc/pyknockd.yaml"
 PID_PATH = "/var/run/knockd.pid"
-STATE_FOLDER = "/var/lib/knockd"
 EMULATED = "knockd 0.8"
+# sysexits.h: nothing that another try would mend. systemd does not try again.
+EX_CONFIG = 78
 
 
 class StartError(Exception):
@@ -96,51 +95,89 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, rest = _parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
-        print(f"knockd: unknown option {unknown[0]}", file=sys.stderr)
         _parser().print_help(sys.stderr)
+        # Last, where "systemctl status" shows it.
+        print(f"knockd: unknown option {unknown[0]}", file=sys.stderr)
+        if not options.check:
+            Notify().status(f"not started: unknown option {unknown[0]}")
         return 2
     if options.version:
         print(f"{EMULATED}\npyknockd {__version__}")
         return 0
+    strays = [word for word in rest if not word.startswith("-")]
+    if strays and options.check:
+        advice = f"to check another file: knockd --check -c {strays[0]}"
+        print(f"knockd: unexpected argument {strays[0]}; {advice}", file=sys.stderr)
+        return 2
     if options.demo:
         from pyknockd import demo
 
         return demo.main()
+    files = Files(
+        *(options.config, options.settings, here(), bool(options.interface)),
+        *(options.logfile, options.pidfile, options.daemon),
+    )
+    if options.check:
+        return _check(options, files)
+    for word in strays:
+        # As knockd does, whose init scripts may have one.
+        print(f"knockd: {word} is passed over; to read another file: -c {word}", file=sys.stderr)
+    return _start(options, files)
+
+
+def _start(options: argparse.Namespace, files: Files) -> int:
+    """What keeps it from starting is told where it was started, and to the service manager."""
+    if os.getpid() == 1:
+        ended = stand_in()
+        if ended is not None:
+            return ended
+    notify = Notify()
     try:
-        return _serve(options)
+        return _serve(options, files, notify)
     except ConfigError as error:
         _show(options, error.said, error.lines, Priority.ERROR)
-    except (StartError, CaptureError, AlreadyRunning) as error:
-        print(f"{level(2, Priority.ERROR.value)}knockd: {error}", file=sys.stderr)
-    return 1
+        more = len(error.mistakes) - 1
+        why, status = error.mistakes[0] + (f" (and {more} more)" if more else ""), EX_CONFIG
+    except (StartError, GuardedError) as error:
+        _complain(error)
+        why, status = str(error), EX_CONFIG
+    except CaptureError as error:
+        _complain(error)
+        why, status = str(error), 1
+    notify.status(f"not started: {why}")
+    return status
 
 
-def _serve(options: argparse.Namespace) -> int:
-    folder = _folder()
-    config = _read(options, folder, show=True)
-    if options.check:
-        return _check(options, config)
+def _serve(options: argparse.Namespace, files: Files, notify: Notify) -> int:
+    loaded, before = _read(files)
+    _show(options, loaded.said, loaded.warnings, Priority.WARNING)
+    config = loaded.config
     # A service manager that waits to be notified waits for this process and no other.
-    launch = detach() if options.daemon and "NOTIFY_SOCKET" not in os.environ else None
+    launch = detach() if options.daemon and not notify.is_asked_for else None
     # As early as can be: whoever stops a daemon that is just starting stops it in good order.
     signals = Signals(SIGNALS)
     with ExitStack() as stack:
         log = Log(verbose=options.verbose, debug=options.debug)
         log.open(config.log_file, use_syslog=config.use_syslog)
-        before: list[Event] = []
+        interfaces = _interfaces(options, config)
+        state = claim(files.path, interfaces)
+        stack.callback(state.close)
+        before += state.events
         if launch is not None:
             before += _write_pid_file(config.pid_file or PID_PATH, stack)
-        journal = Journal(_journal_path(os.path.join(folder, options.config)))
+        journal = Journal(state.journal)
         stack.callback(journal.close)
         world = World(
-            _capture(options, config),
+            _capture(options, interfaces),
             signals,
             Report(log, look_up=options.lookup, fenced=is_fenced()),
             journal,
-            partial(_read_again, options, folder),
-            options.config,
+            files.read_again,
+            files.config,
+            notify,
         )
         daemon = Daemon(world, config)
+        before += files.keep(loaded)
         daemon.start(before)
         if launch is not None:
             launch.succeeded()
@@ -149,11 +186,38 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check(options: argparse.Namespace, config: Config) -> int:
-    """What the files alone do not show; as root also which doors would open nothing.
+def _complain(error: Exception) -> None:
+    print(f"{level(2, Priority.ERROR.value)}knockd: {error}", file=sys.stderr)
+
+
+def _read(files: Files) -> tuple[Loaded, list[Event]]:
+    """What is to be guarded, and what there is to tell of that. Raises ConfigError."""
+    try:
+        return files.read(), []
+    except ConfigError as error:
+        instead = files.read_instead(error)
+        if instead is None:
+            raise
+        loaded, taken = instead
+        return loaded, [taken]
+
+
+def _check(options: argparse.Namespace, files: Files) -> int:
+    """Also what the files alone do not show; as root also which doors would open nothing.
 
     Runs no program, and writes nothing: the file may be another's.
     """
+    try:
+        loaded = files.read()
+    except ConfigError as error:
+        _show(options, error.said, error.lines, Priority.ERROR)
+        instead = files.read_instead(error)
+        if instead is not None:
+            text = f"a start would take the last good file, of {instead[1].taken}"
+            print(f"knockd: {text}: {instead[1].path}", file=sys.stderr)
+        return 1
+    _show(options, loaded.said, loaded.warnings, Priority.WARNING)
+    config = loaded.config
     found = [f"no such program: {word}" for word in missing_programs(templates(config.doors))]
     if os.geteuid() == 0:
         found += Firewall().check(templates(config.doors))
@@ -173,14 +237,13 @@ def _misfits(doors: Iterable[Door], *, over_ipv6: bool) -> Iterator[str]:
             yield f"[{door.name}] {text}: add {' and '.join(missing)}"
 
 
-def _capture(options: argparse.Namespace, config: Config) -> Callable[[Flood], Capture]:
-    """What makes the capture, on the interfaces that are to be listened on. Raises StartError."""
+def _capture(options: argparse.Namespace, names: tuple[str, ...]) -> Callable[[Flood], Capture]:
+    """What makes the capture, on the interfaces ``names``. Raises CaptureError."""
     # Here and not above: what ends before it listens need not wait for scapy to load.
     try:
         from pyknockd.capture import Capture
     except ImportError as error:
-        raise StartError(advice(error, "python3-scapy")) from error
-    names = _interfaces(options, config)
+        raise CaptureError(advice(error, "python3-scapy")) from error
     return lambda flood: Capture(names, flood, ipv4_only=options.only_ip_v4)
 
 
@@ -196,66 +259,13 @@ def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
     return config.extras.interfaces or (AUTO_INTERFACE,)
 
 
-def _journal_path(config_path: str) -> Path:
-    """Each configuration has its own: two daemons may guard one host."""
-    folder = Path(os.environ.get("STATE_DIRECTORY") or STATE_FOLDER)
-    if config_path == CONFIG_PATH:
-        return folder / "doors.sqlite"
-    # Not at the top: it loads OpenSSL, which loads what the environment names.
-    import hashlib
-
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(config_path))).hexdigest()
-    return folder / f"doors-{digest[:12]}.sqlite"
-
-
 def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
-    """Raises AlreadyRunning; a file that cannot be written is only reported."""
+    """A file that cannot be had is only reported: no door needs it."""
     try:
         stack.enter_context(PidFile(path))
     except PidFileError as error:
         return [Trouble(monotonic(), Side.PID_FILE, str(error))]
     return []
-
-
-def _folder() -> str:
-    """Where relative paths begin, also once ``-d`` has gone to the folder /."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return "/"
-
-
-def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Config:
-    """The configuration as the files and the command line give it. Raises ConfigError."""
-    loaded = load(options.config, options.settings, interface_given=bool(options.interface))
-    if show:
-        _show(options, loaded.said, loaded.warnings, Priority.WARNING)
-    config = loaded.config
-    config = replace(
-        config,
-        log_file=config.log_file or options.logfile,
-        pid_file=config.pid_file or options.pidfile,
-    )
-    return _absolute(config, folder, in_background=options.daemon)
-
-
-def _absolute(config: Config, folder: str, *, in_background: bool) -> Config:
-    def absolute(path: str | None) -> str | None:
-        return None if path is None else os.path.join(folder, path)
-
-    # The worker opens these, whatever the loop has made the current folder for a moment.
-    doors = tuple(replace(d, one_time_file=absolute(d.one_time_file)) for d in config.doors)
-    if not in_background:
-        return replace(config, doors=doors)
-    log_file, pid_file = absolute(config.log_file), absolute(config.pid_file)
-    return replace(config, doors=doors, log_file=log_file, pid_file=pid_file)
-
-
-def _read_again(options: argparse.Namespace, folder: str) -> Config:
-    with ExitStack() as stack:
-        with suppress(OSError):  # gone since, which matters to relative paths only
-            stack.enter_context(inside(folder))
-        return _read(options, folder)
 
 
 def _show(

@@ -10,7 +10,7 @@ import selectors
 import signal
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class World:
     """All that the daemon is given.
 
     ``capture`` makes the capture behind a flood control. ``read_config`` reads the configuration
-    again: ConfigError. ``config_path`` is what that reads.
+    again: ConfigError. ``config_path`` is what that reads. ``notify`` tells the service manager.
     """
 
     capture: Callable[[Flood], Capture]
@@ -71,6 +71,7 @@ class World:
     journal: Journal
     read_config: Callable[[], Config]
     config_path: str
+    notify: Notify = field(default_factory=Notify)
 
 
 class Daemon:
@@ -82,7 +83,7 @@ class Daemon:
         self._config = config
         self._report = world.report
         self._status = Status()
-        self._notify = Notify()
+        self._notify = world.notify
         self._readers = (world.report, self._status)
         self._events: deque[Event] = deque()
         self._faults = Faults()
@@ -115,6 +116,7 @@ class Daemon:
         self._tell(self._capture.events(now))
         self._tell(self._doors.prepare(self._config.doors, now))
         self._tell([Started(now, self._capture.names)])
+        self._tell(self._proofs.disabled(now))
         self._tell(self._doors.recover(now))
         self._hand_out()
         self._report.flush(now)
@@ -253,6 +255,7 @@ class Daemon:
         interfaces = (old.interface, old.extras.interfaces)
         changed = interfaces != (config.interface, config.extras.interfaces)
         self._tell([ConfigTaken(now, changed)])
+        self._tell(proofs.disabled(now))
 
     def _reopen_log(self, now: float) -> None:
         config = self._config

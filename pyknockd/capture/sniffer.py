@@ -73,7 +73,9 @@ class Sniffer:
             self._attach(_DROP_ALL)
             self._packets.bind((interface, _ETH_P_ALL))
         except PermissionError as error:
-            raise CaptureError(f"listening on {interface} needs root") from error
+            raise CaptureError(
+                f"listening on {interface} needs CAP_NET_RAW: run it as root, or with that capability"
+            ) from error
         except (OSError, Scapy_Exception) as error:
             raise CaptureError(f"cannot listen on {interface}: {error}") from error
         hardware = self._packets.getsockname()[3]

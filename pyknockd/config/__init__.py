@@ -1,5 +1,6 @@
 """Files → ``Config``, or every mistake in them."""
 
-from pyknockd.config.files import ConfigError, load
+from pyknockd.config.files import ConfigError, Loaded, load
+from pyknockd.config.last_good import LastGood
 
-__all__ = ["ConfigError", "load"]
+__all__ = ["ConfigError", "LastGood", "Loaded", "load"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pyknockd.config.knockd_conf import parse
-from pyknockd.model import Config, Extras, Remark, Severity, Step
+from pyknockd.model import Config, Extras, InForce, Remark, Severity
 from pyknockd.proof import onetime
 from pyknockd.system.python import advice
 from pyknockd.system.text import printable
@@ -20,39 +20,58 @@ MOST_SETTINGS_BYTES = 64 << 10  # it is read slowly, and need not be long
 class ConfigError(Exception):
     """The configuration cannot be used; ``lines`` say why, each with its place.
 
-    ``said`` are the lines that knockd prints while it reads, as far as it came.
+    ``mistakes`` are those of the lines that are more than a warning. ``said`` are the lines that
+    knockd prints while it reads, as far as it came. ``extras`` are the settings, if they can be used.
     """
 
-    def __init__(self, lines: Sequence[str], said: Sequence[str] = ()) -> None:
+    def __init__(
+        self, lines: Sequence[str], mistakes: Sequence[str] = (), said: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.lines = tuple(lines)
+        self.mistakes = tuple(mistakes) or self.lines
         self.said = tuple(said)
+        self.extras: Extras | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A usable configuration, what knockd prints while it reads it, and warnings with their place."""
+    """A usable configuration, what knockd prints while it reads it, and warnings with their place.
+
+    ``content`` and ``settings_content`` are what the two files hold.
+    """
 
     config: Config
     said: tuple[str, ...]
     warnings: tuple[str, ...]
+    content: bytes
+    settings_content: bytes
 
 
 def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
     """Read both files; the second need not be there. Raises ConfigError."""
-    text = _text(path)
-    reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
-    extras, remarks = _extras(extras_path)
-    lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
-    secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
-    lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
-    lines = [printable(line) for line in lines]
-    if reading.mistakes or remarks:
-        raise ConfigError(lines, reading.said)
-    return Loaded(replace(reading.config, extras=extras), reading.said, tuple(lines))
+    settings_content = _settings_content(extras_path)
+    extras, remarks = _extras(extras_path, settings_content)
+    try:
+        content = _content(path)
+        text = content.decode("utf-8", "surrogateescape")
+        reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
+        lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
+        secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
+        lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
+        lines = [printable(line) for line in lines]
+        mistakes = _lines(reading.mistakes, path) + _lines(remarks, extras_path)
+        mistakes = [printable(line) for line in mistakes]
+        if mistakes:
+            raise ConfigError(lines, mistakes, reading.said)
+    except ConfigError as error:
+        error.extras = None if remarks else extras
+        raise
+    config = replace(reading.config, extras=extras)
+    return Loaded(config, reading.said, tuple(lines), content, settings_content)
 
 
-def first_sequence(path: str) -> tuple[Step, ...] | str:
+def first_sequence(path: str) -> InForce | str:
     """What config.parse asks for: the sequence in force in a file, or why there is none."""
     try:
         return onetime.first_sequence(path)
@@ -60,14 +79,16 @@ def first_sequence(path: str) -> tuple[Step, ...] | str:
         return str(error)
 
 
-def _text(path: str) -> str:
-    return _content(path).decode("utf-8", "surrogateescape")
-
-
-def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
+def _settings_content(path: str) -> bytes:
     if not os.path.lexists(path) or path == os.devnull:
+        return b""
+    return _content(path, MOST_SETTINGS_BYTES)
+
+
+def _extras(path: str, content: bytes) -> tuple[Extras, tuple[Remark, ...]]:
+    if not content:
         return Extras(), ()
-    text = _content(path, MOST_SETTINGS_BYTES).decode("utf-8", "replace")
+    text = content.decode("utf-8", "replace")
     # Only here: few hosts have the file, and PyYAML is a library of its own.
     try:
         from pyknockd.config import settings as extras

@@ -14,7 +14,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
 
-from pyknockd.model import PLACEHOLDER, Command, Config, Door, Flags, Remark, Severity, Step
+from pyknockd.model import (
+    FEW_SEQUENCES,
+    PLACEHOLDER,
+    Command,
+    Config,
+    Door,
+    Flags,
+    InForce,
+    Remark,
+    Severity,
+)
 from pyknockd.proof.notation import BLANKS, NUMBER, atoi, lower, parse_sequence, sequence_text
 
 _LIKE_PLACEHOLDER = re.compile(r"%[A-Za-z]{1,4}%")
@@ -42,12 +52,12 @@ class Reading:
         return tuple(r for r in self.remarks if r.severity is Severity.MISTAKE)
 
 
-# The path of a file of one-time sequences → the one in force, none if all are used; or, as text,
-# why the file cannot be used at all.
-FirstSequence = Callable[[str], "tuple[Step, ...] | str"]
+# The path of a file of one-time sequences → the one in force; or, as text, why the file cannot be
+# used at all.
+FirstSequence = Callable[[str], InForce | str]
 
 
-def no_files(path: str) -> tuple[Step, ...] | str:
+def no_files(path: str) -> InForce | str:
     """For a text that may name no file."""
     return f"{path}: not read"
 
@@ -100,9 +110,11 @@ def parse(
         if stripped and not stripped.startswith("#"):
             _read_line(draft, stripped)
     for door, began in zip(tuple(draft.doors), draft.began, strict=True):
-        if not door.steps:
+        if not door.steps and not door.problem:
             draft.line = began
-            draft.mistake(_no_steps(door))
+            draft.mistake(
+                f"[{door.name}] has no sequence; expected a line like: sequence = 7000,8000,9000"
+            )
     if not draft.doors:
         draft.line = 1
         draft.warn("there is no door in this file: nothing can be opened")
@@ -120,12 +132,6 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         # One of exactly so many bytes leaves its line feed to the next, which is empty.
         for start in range(0, len(data) + 1, _LINE_BYTES):
             yield number, data[start : start + _LINE_BYTES].decode("utf-8", "surrogateescape")
-
-
-def _no_steps(door: Door) -> str:
-    if door.one_time_file is not None:
-        return f"[{door.name}]: {door.one_time_file} holds no sequence that is not used"
-    return f"[{door.name}] has no sequence; expected a line like: sequence = 7000,8000,9000"
 
 
 def _read_line(draft: Draft, line: str) -> None:
@@ -226,18 +232,27 @@ def _warn_of_port(draft: Draft, word: str, port: int) -> None:
 
 
 def _set_one_time_file(draft: Draft, value: str) -> None:
-    steps = draft.first_sequence(value)
-    if isinstance(steps, str):
-        draft.mistake(f"the one-time sequences cannot be used: {steps}")
+    found = draft.first_sequence(value)
+    if isinstance(found, str):
+        _disable(draft, value, found)
         return
-    draft.change(one_time_file=value, steps=steps)
     draft.say_of_door(f"one time sequences file: {value}")
-    if not steps:
+    if not found.steps:
         draft.say(f"no more sequences left in the one time sequences file {value}")
+        _disable(draft, value, f"all sequences in {value} are used")
         return
-    text = sequence_text(steps)
+    draft.change(one_time_file=value, steps=found.steps)
+    if found.left <= FEW_SEQUENCES:
+        draft.warn(f"[{draft.door.name}]: sequences left in {value}: {found.left}")
+    text = sequence_text(found.steps)
     draft.said.append(f"new sequence for door {draft.door.name}: {text}")
     draft.say_of_door(f"sequence: {text}")
+
+
+def _disable(draft: Draft, path: str, problem: str) -> None:
+    """Here knockd ends. But one file must not keep all the other doors shut."""
+    draft.change(one_time_file=path, steps=(), problem=problem)
+    draft.warn(f"[{draft.door.name}] is disabled: {problem}")
 
 
 def _set_timeout(draft: Draft, value: str) -> None:

@@ -122,6 +122,14 @@ def _set_timers(draft: _Draft, node: yaml.Node) -> None:
     draft.extras = replace(draft.extras, timers=known[node.value])
 
 
+def _set_last_good(draft: _Draft, node: yaml.Node) -> None:
+    words = {"true": True, "false": False}
+    if not isinstance(node, yaml.ScalarNode) or node.value not in words:
+        draft.mistake(node, f"found {_shown(node)}; expected {' or '.join(words)}")
+        return
+    draft.extras = replace(draft.extras, last_good=words[node.value])
+
+
 def _set_limits(draft: _Draft, node: yaml.Node) -> None:
     _read_mapping(draft, node, {name: _limit_setter(name) for name in _LIMITS}, "limits")
 
@@ -156,6 +164,7 @@ def _shown(node: yaml.Node) -> str:
 
 _KEYS: dict[str, _Setter] = {
     "interfaces": _set_interfaces,
+    "last_good": _set_last_good,
     "limits": _set_limits,
     "timers": _set_timers,
 }

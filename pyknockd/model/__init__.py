@@ -16,12 +16,22 @@ from pyknockd.model.configuration import (
     Severity,
     Timers,
 )
-from pyknockd.model.doors import PLACEHOLDER, Command, Door, Step, expand, templates
+from pyknockd.model.doors import (
+    FEW_SEQUENCES,
+    PLACEHOLDER,
+    Command,
+    Door,
+    InForce,
+    Step,
+    expand,
+    templates,
+)
 from pyknockd.model.packets import Flags, Knock, Link, Listen, Protocol
 
 __all__ = [
     "ANY_INTERFACE",
     "AUTO_INTERFACE",
+    "FEW_SEQUENCES",
     "PLACEHOLDER",
     "Change",
     "ChangeKind",
@@ -30,6 +40,7 @@ __all__ = [
     "Door",
     "Extras",
     "Flags",
+    "InForce",
     "Knock",
     "Limits",
     "Link",

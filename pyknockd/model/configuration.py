@@ -38,11 +38,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say."""
+    """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say.
+
+    ``last_good``: a start that finds mistakes takes the files as they were without.
+    """
 
     interfaces: tuple[str, ...] = ()
     limits: Limits = Limits()
     timers: Timers = Timers.KEEP
+    last_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pyknockd.model.packets import Flags, Protocol
 
 PLACEHOLDER = "%IP%"
+FEW_SEQUENCES = 5  # one-time sequences: when so many are left it is time for more
 
 
 def expand(template: str, source: str) -> str:
@@ -52,6 +53,7 @@ class Door:
     ``timeout`` is how many seconds an attempt may take from its first knock, ``open_for`` how many
     seconds pass between the end of the opening command and the closing one. ``target`` is the one
     destination address this door listens to; ``None`` means every address of the interface.
+    ``problem`` is why its file of one-time sequences gives it no ``steps``.
     """
 
     name: str
@@ -64,6 +66,15 @@ class Door:
     closing: Command = Command()
     open_for: float = 10.0
     one_time_file: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The one-time sequence in force, none if all are used, and how many there are with it."""
+
+    steps: tuple[Step, ...] = ()
+    left: int = 0
 
 
 def templates(doors: Iterable[Door]) -> list[str]:

@@ -84,6 +84,7 @@ class Side(Enum):
     JOURNAL = "journal"
     LOG = "log"
     PID_FILE = "pid file"
+    STATE = "state"  # what earlier daemons left, and whether others guard the same doors
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +153,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class SequenceChanged:
-    """``door`` has its next one-time sequence, or none: then it is disabled."""
+    """``door`` has its next one-time sequence, of ``left`` that are left, or none: it is disabled."""
 
     time: float
     door: Door
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +377,16 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class LastGoodTaken:
+    """The files have mistakes, ``lines``: the doors are those of a copy at ``path``, of ``taken``."""
+
+    time: float
+    lines: tuple[str, ...]
+    path: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reloading:
     """The files are about to be read again."""
 
@@ -454,6 +466,7 @@ CaptureEvent = InterfaceChanged | PacketsDropped | FirstKnocksLeftOut
 DaemonEvent = (
     FirewallPrepared
     | Started
+    | LastGoodTaken
     | Reloading
     | LogReopened
     | ConfigTaken

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyknockd.model import Step
+from pyknockd.model import InForce, Step
 from pyknockd.proof.notation import BLANKS, parse_sequence
 
 MOST_BYTES = 1 << 20
@@ -34,22 +34,22 @@ class _Line:
     steps: tuple[Step, ...]
 
 
-def first_sequence(path: str) -> tuple[Step, ...]:
-    """The sequence that is in force; empty if all are used. Raises OneTimeError."""
+def first_sequence(path: str) -> InForce:
+    """The sequence that is in force: the first that is not used. Raises OneTimeError."""
     # Not for writing: to read the configuration changes nothing, whoever's file it names.
     descriptor = _open(path, os.O_RDONLY)
     try:
         if not os.access(path, os.W_OK):
             raise OneTimeError(f"{path}: cannot be written")
-        return next((line.steps for line in _usable(_content(descriptor))), ())
+        return _in_force(list(_usable(_content(descriptor))))
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
 
 
-def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Mark the line that says ``steps`` as used; the sequence in force now, empty if none is left.
+def use(path: str, steps: tuple[Step, ...]) -> InForce:
+    """Mark the line that says ``steps`` as used; the sequence in force now.
 
     Returns once the mark is on the disk. Raises OneTimeError, and then the line must not be
     honoured: it was used before, or nobody could keep it from being used again.
@@ -64,11 +64,15 @@ def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         if os.pwrite(descriptor, b"#", used.offset) != 1:
             raise OneTimeError(f"{path}: cannot be written")
         os.fdatasync(descriptor)
-        return next((line.steps for line in lines if line is not used), ())
+        return _in_force([line for line in lines if line is not used])
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
+
+
+def _in_force(lines: list[_Line]) -> InForce:
+    return InForce(lines[0].steps, len(lines)) if lines else InForce()
 
 
 def _lock(descriptor: int, path: str) -> None:

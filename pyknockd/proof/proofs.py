@@ -12,8 +12,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from pyknockd.model import Door, Knock, Limits, Listen, Step
-from pyknockd.model.events import AttemptEvent, Opened, RefusalCause, Refused, SequenceChanged
+from pyknockd.model import Door, InForce, Knock, Limits, Listen, Step
+from pyknockd.model.events import (
+    AttemptEvent,
+    Opened,
+    RefusalCause,
+    Refused,
+    SequenceChanged,
+)
 from pyknockd.proof import onetime
 from pyknockd.proof.sequence import Sequences
 from pyknockd.system.worker import Worker
@@ -21,15 +27,12 @@ from pyknockd.system.worker import Worker
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """What came of marking the sequence ``used`` of the file ``path``: ``events``, and what is next.
-
-    ``steps`` is the sequence in force from now on, empty if there is none.
-    """
+    """What came of marking the sequence ``used`` of the file ``path``: ``events``, and what is next."""
 
     path: str
     used: tuple[Step, ...]
     events: tuple[Opened | Refused, ...]
-    steps: tuple[Step, ...]
+    next: InForce
 
 
 class Proofs:
@@ -50,6 +53,10 @@ class Proofs:
         self._sequences = Sequences(self._doors, limits.attempts)
         self._worker = worker
         self._tell = tell
+
+    def disabled(self, now: float) -> list[SequenceChanged]:
+        """The doors that nobody can open, since their files gave them no sequence."""
+        return [SequenceChanged(now, door) for door in self._doors if not door.steps]
 
     def listens(self) -> tuple[Listen, ...]:
         """What there is to listen for."""
@@ -73,11 +80,11 @@ class Proofs:
     def settle(self, marked: Marked) -> list[AttemptEvent]:
         """The doors open, or stay shut with a reason, and wait at the next sequence."""
         now = marked.events[0].time
-        ended = self._put_in_force(marked.steps, marked.path, marked.used, now)
+        ended = self._put_in_force(marked.next.steps, marked.path, marked.used, now)
         at_it = [
-            SequenceChanged(now, door)
+            SequenceChanged(now, door, marked.next.left)
             for door in self._doors
-            if door.one_time_file == marked.path and door.steps == marked.steps
+            if door.one_time_file == marked.path and door.steps == marked.next.steps
         ]
         return [*marked.events, *ended, *at_it]
 
@@ -107,14 +114,14 @@ class Proofs:
     ) -> Callable[[], None]:
         """In the worker's thread: mark the sequence as used, by the first that it was to open."""
         try:
-            steps = onetime.use(path, used)
+            following = onetime.use(path, used)
         except onetime.OneTimeError as error:
             refused = tuple(_refused(event, str(error)) for event in opened)
             return partial(self._tell, Marked(path, used, refused, _next_or_none(path)))
         others = (
             _refused(one, f"{path}: the sequence has been used already") for one in opened[1:]
         )
-        return partial(self._tell, Marked(path, used, (opened[0], *others), steps))
+        return partial(self._tell, Marked(path, used, (opened[0], *others), following))
 
     def _put_in_force(
         self, steps: tuple[Step, ...], path: str, used: tuple[Step, ...], now: float
@@ -123,7 +130,7 @@ class Proofs:
         events: list[AttemptEvent] = []
         for place, door in enumerate(self._doors):
             if door.one_time_file == path and door.steps in (used, ()) and door.steps != steps:
-                self._doors[place] = replace(door, steps=steps)
+                self._doors[place] = replace(door, steps=steps, problem="")
                 events += self._sequences.replace(door, self._doors[place], now)
         return events
 
@@ -132,9 +139,9 @@ def _refused(event: Opened, text: str) -> Refused:
     return Refused(event.time, event.source, event.door, RefusalCause.ONE_TIME_FILE, text)
 
 
-def _next_or_none(path: str) -> tuple[Step, ...]:
+def _next_or_none(path: str) -> InForce:
     """The sequence in force after one could not be used: none, if the file cannot be written."""
     try:
         return onetime.first_sequence(path)
     except onetime.OneTimeError:
-        return ()
+        return InForce()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from pyknockd.model import ChangeKind
+from pyknockd.model import FEW_SEQUENCES, ChangeKind
 from pyknockd.model.events import (
     AttemptEnded,
     Closed,
@@ -31,6 +31,7 @@ from pyknockd.model.events import (
     InterfaceChanged,
     InterfaceState,
     InternalFault,
+    LastGoodTaken,
     LeftToProgram,
     LockHeld,
     LogReopened,
@@ -136,10 +137,24 @@ def _refused(event: Refused) -> Iterator[Line]:
 
 
 def _sequence_changed(event: SequenceChanged) -> Iterator[Line]:
-    if not event.door.steps:
+    if event.door.problem:
+        yield _warning(f"warning: [{event.door.name}] is disabled: {event.door.problem}")
+    elif not event.door.steps:
         text = "no more sequences left in the one time sequences file for door"
         text = f"{text} {event.door.name} --> disabling the door"
         yield Line(text, line_feed=True, priority=Priority.WARNING)
+    elif event.left <= FEW_SEQUENCES:
+        yield _warning(
+            f"{event.door.name}: sequences left in {event.door.one_time_file}: {event.left}"
+        )
+
+
+def _last_good(event: LastGoodTaken) -> Iterator[Line]:
+    for line in event.lines:
+        yield _error(line)
+    yield _error(
+        f"MISTAKES: the doors are those of the last good file, of {event.taken}: {event.path}"
+    )
 
 
 def _command_started(event: CommandStarted) -> Iterator[Line]:
@@ -278,7 +293,8 @@ def _not_taken(event: ConfigRefused) -> Iterator[Line]:
 
 
 def _trouble(event: Trouble) -> Iterator[Line]:
-    audience = Audience.ALARM if event.side is Side.LOG and not event.over else Audience.LOG
+    is_alarm = event.side is not Side.JOURNAL and not event.over
+    audience = Audience.ALARM if is_alarm else Audience.LOG
     yield Line(event.text) if event.over else _warning(event.text, audience=audience)
 
 
@@ -301,6 +317,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     Opened: _opened,
     Refused: _refused,
     SequenceChanged: _sequence_changed,
+    LastGoodTaken: _last_good,
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
     CommandOutput: _command_output,

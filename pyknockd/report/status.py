@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from pyknockd.model.events import Closed, Event, InterfaceChanged, InterfaceState, Standing
+from pyknockd.model.events import (
+    Closed,
+    ConfigTaken,
+    Event,
+    InterfaceChanged,
+    InterfaceState,
+    LastGoodTaken,
+    Standing,
+)
 
 
 class Status:
@@ -10,6 +18,7 @@ class Status:
 
     def __init__(self) -> None:
         self._open: set[int] = set()
+        self._last_good = ""
         self._listened_on: set[str] = set()
         # What is waited for, and the interfaces there were then.
         self._missing: dict[str, tuple[str, ...]] = {}
@@ -20,6 +29,10 @@ class Status:
             self._open.add(event.opening)
         elif isinstance(event, Closed):
             self._open.discard(event.opening)
+        elif isinstance(event, LastGoodTaken):
+            self._last_good = f"MISTAKES, taken are the doors of {event.taken}: {event.lines[0]}; "
+        elif isinstance(event, ConfigTaken):
+            self._last_good = ""
         elif isinstance(event, InterfaceChanged):
             self._heed(event)
 
@@ -34,6 +47,9 @@ class Status:
 
     def text(self) -> str:
         """The line."""
+        return self._last_good + self._how_it_fares()
+
+    def _how_it_fares(self) -> str:
         if self._missing and not self._listened_on:
             there = ", ".join(list(self._missing.values())[-1])
             return f"DEAF: waiting for {', '.join(self._missing)} (there are: {there})"

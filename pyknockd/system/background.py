@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 _MODE = 0o644
+_MOST_BYTES = 4_096
+_MOST_DIGITS = 20
 
 
 class PidFileError(Exception):
-    """The pid file cannot be had; the text says why."""
-
-
-class AlreadyRunning(Exception):
-    """Another daemon holds the pid file."""
+    """There is no pid file to be had, which keeps no door shut; the text says why."""
 
 
 class Launch:
@@ -74,27 +73,21 @@ def detach() -> Launch | None:
 
 
 class PidFile:
-    """A file that holds this process's number, and is locked, for as long as it runs."""
+    """A file that says this process's number for as long as it runs. It guards nothing."""
 
     def __init__(self, path: str) -> None:
-        """Raises AlreadyRunning, and PidFileError if ``path`` cannot be written."""
+        """Raises PidFileError. A file that says anything but the number of a process stays as it is."""
         self._path = path
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        number = _number_in(path)
+        if number is not None and number != os.getpid() and _is_daemon(number):
+            raise PidFileError(f"pid file {path} is that of process {number}: going on without one")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(path, flags, _MODE)
+            if number is not None:
+                os.unlink(path)  # and not written anew: it may have another name elsewhere
+            with open(os.open(path, flags, _MODE), "w") as file:
+                file.write(f"{os.getpid()}\n")
         except OSError as error:
-            raise PidFileError(f"could not create pid file {path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            pid = os.read(self._descriptor, 32).decode("ascii", "replace").strip()
-            os.close(self._descriptor)
-            raise AlreadyRunning(f"already running: process {pid} holds {path}") from error
-        try:
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, f"{os.getpid()}\n".encode())
-        except OSError as error:
-            os.close(self._descriptor)
             raise PidFileError(f"could not create pid file {path}: {error.strerror}") from error
 
     def __enter__(self) -> PidFile:
@@ -106,8 +99,35 @@ class PidFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            os.unlink(self._path)
-        except OSError:
-            pass
-        os.close(self._descriptor)
+        with suppress(PidFileError, OSError):  # it is another's by now, or gone
+            if _number_in(self._path) == os.getpid():
+                os.unlink(self._path)
+
+
+def _number_in(path: str) -> int | None:
+    """What an old pid file says, 0 if it is empty; None if there is no file. Raises PidFileError."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        if not stat.S_ISREG(
+            os.lstat(path).st_mode
+        ):  # there are devices that to open does something to
+            raise PidFileError(f"{path} is no plain file: going on without a pid file")
+        with open(os.open(path, flags), "rb") as file:
+            text = file.read(_MOST_BYTES).strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise PidFileError(f"could not create pid file {path}: {error.strerror}") from error
+    if text and not (text.isdigit() and len(text) < _MOST_DIGITS):
+        raise PidFileError(f"{path} is there and no pid file: it stays, going on without one")
+    return int(text or b"0")
+
+
+def _is_daemon(number: int) -> bool:
+    """Whether that process is a knockd of ours that runs: numbers come back, in other processes."""
+    folder = Path(f"/proc/{number}")
+    try:
+        same_name = (folder / "comm").read_bytes() == Path("/proc/self/comm").read_bytes()
+        return same_name and folder.stat().st_uid == os.geteuid()
+    except OSError:
+        return False

@@ -50,6 +50,11 @@ class Notify:
         self._fed = 0.0
         self._status = ""
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether there is a service manager, which waits for this process and no other."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """The daemon listens, for the first time or again after a reload."""
         self._send("READY=1")

@@ -7,10 +7,21 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 MOST_WAITING = 1_000
 
 Job = Callable[[], None]
+T = TypeVar("T")
+
+
+def within(seconds: float, job: Callable[[], T]) -> T | None:
+    """What ``job`` returns, which must not raise; None if that takes longer, and it goes on alone."""
+    returned: list[T] = []
+    thread = threading.Thread(target=lambda: returned.append(job()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return returned[0] if returned else None
 
 
 class Worker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from tests.support import trees
@@ -27,6 +28,104 @@ def test_a_first_installation_starts_nothing_and_says_what_to_do(debian: Machine
     assert debian.run("knockd --check").returncode == 0
     assert debian.output("knockd -V").startswith("knockd 0.8")
     assert debian.run("man -w knockd || ls /usr/share/man/man1/knockd.1.gz").returncode == 0
+
+
+def test_a_first_installation_has_a_sequence_of_its_own_that_the_last_words_knock(
+    debian: Machine,
+) -> None:
+    said = debian.install_pyknockd()
+    (ports,) = re.findall(r"^pyknockd:   from another machine: knock HOST ([\d ]+) &&", said, re.M)
+    conf = debian.file("/etc/knockd.conf")
+    assert f"= {ports.replace(' ', ',')}\n" in conf.read_text()
+    assert conf.stat().st_mode & 0o777 == 0o640
+    assert debian.output("knockd --check") == ""
+    toggle = debian.file(TOGGLE)
+    toggle.write_text(f'{toggle.read_text()}START_KNOCKD=1\nKNOCKD_OPTS="-i {INTERFACE}"\n')
+    debian.output("systemctl start knockd")
+    scan = sorted(set(map(int, ports.split())))
+    knock(debian, *scan, *scan)
+    debian.output("systemctl restart knockd")
+    knock(debian, *ports.split())
+    wait_for_rule(debian, 22)
+    assert debian.journal().count("OPEN SESAME") == 1
+    debian.output("apt-get purge -q -y pyknockd")
+    assert not conf.exists()
+    debian.install_pyknockd()
+    assert f"= {ports.replace(' ', ',')}\n" not in conf.read_text()
+
+
+def test_a_configuration_that_is_there_stays_as_it_is(newest: Machine) -> None:
+    newest.write("/etc/knockd.conf", "# mine\n")
+    said = newest.install_pyknockd()
+    assert "knock HOST" not in said
+    newest.output("apt-get purge -q -y pyknockd")
+    assert newest.file("/etc/knockd.conf").read_text() == "# mine\n"
+
+
+def test_a_mistake_ends_a_start_once_and_stands_in_the_status(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian)
+    conf = debian.file("/etc/knockd.conf")
+    conf.write_text(conf.read_text().replace("tcpflags", "tcpflag", 1))
+    assert debian.run("systemctl start knockd").returncode != 0
+    assert debian.systemctl("is-failed knockd") == "failed"
+    time.sleep(3)
+    assert debian.systemctl("show --value -p NRestarts knockd") == "0"
+    status = debian.systemctl("status knockd")
+    mistake = "/etc/knockd.conf:7: no directive tcpflag in a door"
+    assert f'Status: "not started: {mistake}' in status
+    assert "knockd[" in status and f"]: {mistake}" in status
+
+
+def test_with_last_good_a_mistake_at_boot_locks_nobody_out(newest: Machine) -> None:
+    newest.install_pyknockd()
+    configure(newest)
+    newest.write("/etc/pyknockd.yaml", "last_good: true\n")
+    newest.output("systemctl start knockd")
+    conf = newest.file("/etc/knockd.conf")
+    good = conf.read_text()
+    conf.write_text(good.replace("tcpflags", "tcpflag", 1))
+    newest.reboot()
+    assert newest.systemctl("is-active knockd") == "active"
+    assert "MISTAKES: the doors are those of the last good file, of " in newest.journal()
+    opens(newest)
+    status = newest.systemctl("show --value -p StatusText knockd")
+    assert status.startswith("MISTAKES, taken are the doors of ")
+    assert newest.run("knockd --check").stdout.count("a start would take the last good file") == 1
+    conf.write_text(good)
+    newest.output("systemctl reload knockd")
+    until(
+        lambda: newest.systemctl("show --value -p StatusText knockd") == "0 doors open",
+        "all is well again",
+    )
+    copies = newest.output("stat -c '%a %n' /var/lib/knockd/*last-good*").splitlines()
+    assert [line[:4] for line in copies] == ["600 ", "600 "]
+
+
+def test_an_upgrade_leaves_a_daemon_alone_that_could_not_start_again(debian: Machine) -> None:
+    trees.package(debian.release, "1.0.1")
+    debian.install_pyknockd()
+    configure(debian)
+    debian.output("systemctl start knockd")
+    before = debian.systemctl("show --value -p MainPID knockd")
+    conf = debian.file("/etc/knockd.conf")
+    good = conf.read_text()
+    conf.write_text(good.replace("tcpflags", "tcpflag", 1))
+    said = debian.install_pyknockd(version="1.0.1")
+    assert (
+        "pyknockd: knockd was not restarted, the old one goes on: /etc/knockd.conf:7: no directive"
+    ) in said
+    assert "; mend it, then: systemctl restart knockd" in said
+    assert debian.systemctl("show --value -p MainPID knockd") == before
+    opens(debian)
+    conf.write_text(good)
+    debian.output("systemctl restart knockd")
+    opens(debian)
+    toggle = debian.file(TOGGLE)
+    toggle.write_text(toggle.read_text().replace("=1", "=0"))
+    said = debian.output("dpkg-reconfigure pyknockd")
+    assert f"the old one goes on: START_KNOCKD is 0 in {TOGGLE}; mend it" in said
+    opens(debian)
 
 
 def test_without_the_toggle_the_unit_is_skipped_and_the_journal_names_the_file(

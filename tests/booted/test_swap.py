@@ -63,6 +63,27 @@ def _plain(text: str) -> str:
     return "\n".join("knockd: " + line.split(": ", 1)[-1] for line in text.splitlines())
 
 
+def test_a_running_knockd_whose_file_has_a_mistake_by_now_goes_on(debian: Machine) -> None:
+    original(debian)
+    start_original(debian)
+    before = debian.systemctl("show --value -p MainPID knockd")
+    good = debian.file("/etc/knockd.conf").read_text()
+    debian.write("/etc/knockd.conf", good.replace("tcpflags", "tcpflag", 1))
+    said = debian.install_pyknockd()
+    assert "pyknockd: knockd was not restarted, the old one goes on: /etc/knockd.conf:7: " in said
+    assert "; mend it, then: dpkg-reconfigure pyknockd" in said
+    time.sleep(35)  # longer than the watchdog of our unit
+    assert debian.systemctl("show --value -p MainPID knockd") == before
+    opens(debian)
+    debian.write("/etc/knockd.conf", good)
+    debian.output("dpkg-reconfigure pyknockd")
+    assert "python3" in debian.output(
+        "readlink /proc/$(systemctl show --value -p MainPID knockd)/exe"
+    )
+    assert debian.systemctl("show --value -p WatchdogUSec knockd") == "30s"
+    opens(debian)
+
+
 @pytest.mark.parametrize("start", [0, 1])
 def test_a_stopped_knockd_is_followed_by_a_stopped_pyknockd(newest: Machine, start: int) -> None:
     original(newest, start=start)

@@ -12,6 +12,8 @@ from tests.support.doors import GOOD
 from tests.support.lab import INTERFACE, PATIENCE, Lab, until
 from tests.support.nobody import as_nobody
 
+NEEDS = "needs CAP_NET_RAW: run it as root, or with that capability"
+
 
 def test_check_needs_no_root() -> None:
     done = as_nobody("--check", config=GOOD)
@@ -19,10 +21,10 @@ def test_check_needs_no_root() -> None:
     assert "everybody can read" in done.stderr
 
 
-def test_without_root_one_line_says_so() -> None:
+def test_without_the_capability_one_line_says_so() -> None:
     done = as_nobody("-i", "lo", config=GOOD)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "knockd: listening on lo needs root"
+    assert done.stderr.splitlines()[-1] == f"knockd: listening on lo {NEEDS}"
 
 
 def test_a_missing_interface_is_named_with_those_there_are(hosts: Lab, good: str) -> None:
@@ -46,7 +48,8 @@ def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None
         assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
         second = hosts.spawn(words)
         assert second.process.wait(PATIENCE) == 1
-        assert second.lines()[-1] == f"knockd: already running: process {pid} holds {pid_file}"
+        said = f"knockd: another knockd (PID {pid}) guards the doors of {config}; to watch it: "
+        assert second.lines()[-1].startswith(said)
         assert int(pid_file.read_text()) == pid
         hosts.knock(7000, 8000)
         until(lambda: "OPEN SESAME" in log.read_text(), "the door opens")
@@ -54,6 +57,97 @@ def test_detached_it_returns_when_it_listens(hosts: Lab, tmp_path: Path) -> None
         os.kill(pid, signal.SIGTERM)
     until(lambda: not pid_file.exists(), "the pid file is gone")
     until(lambda: not Path(f"/proc/{pid}").exists(), "the daemon is gone")
+
+
+def test_a_second_configuration_is_guarded_without_a_pid_file(hosts: Lab, tmp_path: Path) -> None:
+    pid_file = tmp_path / "knockd.pid"
+    first, second = hosts.config(GOOD), hosts.config(GOOD.replace("7000,8000", "9000"))
+    log = tmp_path / "log"
+    words = [sys.executable, "-m", "pyknockd", "-d", "-i", INTERFACE, "-p", str(pid_file)]
+    assert hosts.spawn([*words, "-c", str(first)]).process.wait(PATIENCE) == 0
+    pid = int(pid_file.read_text())
+    starter = hosts.spawn([*words, "-c", str(second), "-g", str(log)])
+    assert starter.process.wait(PATIENCE) == 0
+    said = f"pid file {pid_file} is that of process {pid}: going on without one"
+    assert starter.lines() == [said]
+    hosts.knock(9000)
+    until(lambda: "OPEN SESAME" in log.read_text(), "the second one's door opens")
+    assert int(pid_file.read_text()) == pid
+
+
+def test_the_last_good_file_guards_the_doors_until_the_mistake_is_mended(hosts: Lab) -> None:
+    (hosts.folder / "pyknockd.yaml").write_text("last_good: true\n")
+    config = hosts.config(GOOD)
+    assert hosts.start(config).stop() == 0
+    config.write_text(GOOD.replace("tcpflags", "tcpflag"))
+    daemon = hosts.start(config)
+    assert "MISTAKES: the doors are those of the last good file, of " in daemon.text()
+    assert daemon.text().count(f"{config}:5: no directive tcpflag") == 1
+    hosts.knock(7000, 8000)
+    daemon.wait_for("OPEN SESAME")
+    config.write_text(GOOD.replace("7000,8000", "9000"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for("re-reading")
+    hosts.knock(9000)
+    daemon.wait_for("OPEN SESAME", 2)
+    config.write_text("[")
+    assert daemon.stop() == 0
+    again = hosts.start(config)
+    hosts.knock(9000)
+    again.wait_for("OPEN SESAME")
+
+
+def test_where_nobody_asks_for_the_last_good_file_a_mistake_ends_the_start(hosts: Lab) -> None:
+    config = hosts.config(GOOD)
+    assert hosts.start(config).stop() == 0
+    config.write_text(GOOD.replace("tcpflags", "tcpflag"))
+    assert hosts.start(config, wait=False).process.wait(PATIENCE) == 78
+
+
+def test_in_two_network_namespaces_one_file_is_guarded_twice(hosts: Lab) -> None:
+    config = hosts.config(GOOD)
+    first = hosts.start(config)
+    words = [sys.executable, "-m", "pyknockd", "-v", "-i", INTERFACE, "-c", str(config)]
+    second = hosts.spawn(["unshare", "--net", *words])
+    second.wait_for(f"there is no interface {INTERFACE} (there are: lo): waiting for it")
+    said = f"another knockd (PID {first.process.pid}) guards the doors of {config} on {INTERFACE}"
+    assert said in second.text()
+    assert second.process.poll() is None
+
+
+def test_a_file_that_is_no_pid_file_outlives_the_daemon(hosts: Lab, tmp_path: Path) -> None:
+    precious, log = tmp_path / "precious", tmp_path / "log"
+    precious.write_text("kept\n")
+    config = hosts.config(GOOD)
+    options = ["-d", "-p", str(precious), "-g", str(log), "-i", INTERFACE, "-c", str(config)]
+    starter = hosts.spawn([sys.executable, "-m", "pyknockd", *options])
+    assert starter.process.wait(PATIENCE) == 0
+    assert starter.lines() == [
+        f"{precious} is there and no pid file: it stays, going on without one"
+    ]
+    found = subprocess.run(
+        ["pgrep", "-f", "--", f"-c {config}"], capture_output=True, text=True, check=True
+    )
+    os.kill(int(found.stdout), signal.SIGTERM)
+    until(lambda: "shutting down" in log.read_text(), "it ends")
+    assert precious.read_text() == "kept\n"
+
+
+def test_doors_of_a_configuration_that_is_moved_are_closed_on_time(hosts: Lab) -> None:
+    text = (
+        "[d]\nsequence = 7000\ntcpflags = syn\nstart_command = echo opened\ncmd_timeout = 2\n"
+        "stop_command = echo closed"
+    )
+    config = hosts.config(text)
+    daemon = hosts.start(config)
+    hosts.knock(7000)
+    daemon.wait_for("d: opened")
+    assert daemon.stop() == 0
+    moved = config.rename(config.with_name("elsewhere.conf"))
+    again = hosts.start(moved)
+    again.wait_for(f"what the knockd of {config} left open is taken over")
+    again.wait_for("d: closed")
+    assert again.text().count("command timeout") == 1
 
 
 def test_under_a_service_manager_it_stays_where_it_is(hosts: Lab, tmp_path: Path) -> None:
@@ -71,7 +165,7 @@ def test_detached_a_failure_shows_in_the_status(hosts: Lab, tmp_path: Path) -> N
     words = [sys.executable, "-m", "pyknockd", "-d", "-p", str(pid_file), "-c", str(config)]
     starter = hosts.spawn(["setpriv", "--bounding-set=-net_raw", *words])
     assert starter.process.wait(PATIENCE) == 1
-    assert starter.lines()[-1] == "knockd: listening on server0 needs root"
+    assert starter.lines()[-1] == f"knockd: listening on server0 {NEEDS}"
     assert not pid_file.exists()
 
 

@@ -346,6 +346,25 @@ def test_while_the_disk_hangs_doors_open_and_close_all_the_same(
     assert (freezable / "log").read_text().count("OPEN SESAME") == 3
 
 
+def test_a_disk_that_hangs_at_the_start_keeps_no_door_shut(hosts: Lab, freezable: Path) -> None:
+    settings = hosts.folder / "settings.yaml"
+    settings.write_text("last_good: true\n")
+    (freezable / "state").mkdir(mode=0o700)
+    config = hosts.config(door("echo opens-%IP%"))
+    options = ["-v", "-i", INTERFACE, "-c", str(config), "--settings", str(settings)]
+    words = [sys.executable, "-m", "pyknockd", *options]
+    subprocess.run(["fsfreeze", "-f", freezable], check=True)
+    daemon = hosts.spawn(["env", f"STATE_DIRECTORY={freezable}/state", *words])
+    daemon.wait_for("starting up")
+    hosts.knock(7000)
+    daemon.wait_for("opens-10.77.0.2")
+    assert f"the disk of {freezable}/state does not answer" in daemon.text()
+    assert "the last good file cannot be kept: the disk does not answer" in daemon.text()
+    subprocess.run(["fsfreeze", "-u", freezable], check=True)
+    daemon.wait_for("the journal is there now")
+    assert daemon.stop() == 0
+
+
 def test_with_a_full_disk_doors_open_and_close_all_the_same(hosts: Lab, tmp_path: Path) -> None:
     state = tmp_path / "state"
     config = hosts.config(
@@ -643,12 +662,11 @@ def test_a_lock_that_is_held_for_long_is_told_and_then_left_to_iptables(
 def test_a_fifo_is_refused_where_a_file_belongs(hosts: Lab, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    daemon = hosts.start(f"[d]\none_time_sequences = {fifo}\n", wait=False)
-    assert daemon.process.wait(PATIENCE) == 1
-    assert str(fifo) in daemon.text()
+    daemon = hosts.start(f"[d]\none_time_sequences = {fifo}\n")
+    daemon.wait_for(f"[d] is disabled: {fifo}: expected a plain file")
     for options in (["-c", str(fifo)], ["--settings", str(fifo)], ["-c", "/dev/zero"]):
         daemon = hosts.start(door("true"), *options, wait=False)
-        assert daemon.process.wait(PATIENCE) == 1
+        assert daemon.process.wait(PATIENCE) == 78
         assert "it is no plain file" in daemon.text()
 
 
@@ -705,7 +723,7 @@ def test_an_alias_means_its_interface(hosts: Lab) -> None:
 
 def test_no_name_at_all_is_refused(hosts: Lab) -> None:
     daemon = start(hosts, "-i", ",")
-    assert daemon.process.wait(PATIENCE) == 1
+    assert daemon.process.wait(PATIENCE) == 78
     assert "there is no name in the interface ','" in daemon.text()
 
 

@@ -185,7 +185,12 @@ def _first_line(path: Path) -> bytes:
 
 def test_every_program_that_python_runs_is_isolated() -> None:
     programs = python_programs()
-    assert {path.name for path in programs} == {"close-doors", "swap", "knockd-options"}
+    assert {path.name for path in programs} == {
+        "close-doors",
+        "first-doors",
+        "swap",
+        "knockd-options",
+    }
     assert {_first_line(path) for path in programs} == {b"#!/usr/bin/python3 -I\n"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import CLIENT_6, PATIENCE, SERVER_6, Lab, until
+from tests.support.lab import CLIENT_6, SERVER_6, Lab, until
 
 
 @pytest.fixture
@@ -75,8 +75,32 @@ def test_a_file_that_cannot_be_written_keeps_the_door_shut(hosts: Lab, file: Pat
     assert "running command" not in daemon.text()
 
 
-def test_an_unreadable_file_rejects_the_configuration(hosts: Lab, tmp_path: Path) -> None:
-    daemon = hosts.start(door(tmp_path / "missing"), wait=False)
-    assert daemon.process.wait(PATIENCE) == 1
-    assert "2: the one-time sequences cannot be used: " in daemon.text()
-    assert os.strerror(2) in daemon.text()
+@pytest.mark.parametrize("text", [None, "#7001,7002\n"])
+def test_a_file_without_a_sequence_costs_no_other_door(
+    hosts: Lab, tmp_path: Path, text: str | None
+) -> None:
+    path = tmp_path / "once"
+    if text is not None:
+        path.write_text(text)
+    daemon = hosts.start(f"{door(path)}[often]\nsequence = 9000\ncommand = true\n")
+    why = f"all sequences in {path} are used" if text else f"{path}: {os.strerror(2)}"
+    daemon.wait_for(f"\nwarning: [once] is disabled: {why}")
+    hosts.knock(9000)
+    daemon.wait_for("often: OPEN SESAME")
+    path.write_text("7001,7002\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for("re-reading")
+    hosts.knock(7001, 7002)
+    daemon.wait_for("once: OPEN SESAME")
+    path.unlink()
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for(f"\nwarning: [once] is disabled: {path}: {os.strerror(2)}", 1 if text else 2)
+    hosts.knock(9000)
+    daemon.wait_for("often: OPEN SESAME", 2)
+
+
+def test_few_that_are_left_are_told(hosts: Lab, file: Path) -> None:
+    daemon = hosts.start(door(file))
+    daemon.wait_for(f"warning: [once]: sequences left in {file}: 2")
+    hosts.knock(7001, 7002)
+    daemon.wait_for(f"\nonce: sequences left in {file}: 1")

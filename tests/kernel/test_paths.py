@@ -97,7 +97,7 @@ def test_relative_paths_begin_where_the_check_is_started(folder: Path) -> None:
     (folder / "settings.yaml").write_text("nonsense: 1\n")
     done = check(folder, "-c", "knockd.conf", "--settings", "settings.yaml")
     assert done.returncode == 1
-    assert done.stderr.startswith("settings.yaml:1: ")
+    assert "\nsettings.yaml:1: " in done.stderr
     assert check(folder.parent, "-c", "knockd.conf").returncode == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,25 @@ def test_the_version_begins_with_knockds(capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_option_prints_the_usage_and_ends_with_2(words: list[str]) -> None:
     done = knockd(*words)
     assert done.returncode == 2
-    assert "usage: knockd" in done.stderr
+    assert done.stderr.startswith("usage: knockd")
+    assert done.stderr.splitlines()[-1].startswith("knockd: ")
 
 
-def test_operands_are_ignored_as_knockd_ignores_them(good: str) -> None:
-    assert main(["--check", "-c", good, "stray"]) == 0
+def test_a_check_refuses_a_file_that_it_would_not_look_at(
+    good: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--check", good]) == 2
+    said = f"knockd: unexpected argument {good}; to check another file: knockd --check -c {good}\n"
+    assert capsys.readouterr().err == said
+
+
+def test_a_start_passes_over_what_knockd_passes_over_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["-c", "/nowhere/knockd.conf", "start", "-v"]) == 78
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "knockd: start is passed over; to read another file: -c start"
+    assert said[1].startswith("knockd: cannot read /nowhere/knockd.conf")
 
 
 def test_every_mistake_is_reported_with_its_place(
@@ -50,9 +65,26 @@ def test_every_mistake_is_reported_with_its_place(
 
 
 def test_a_file_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["-c", "/nowhere/knockd.conf"]) == 1
+    assert main(["-c", "/nowhere/knockd.conf"]) == 78
     expected = "knockd: cannot read /nowhere/knockd.conf: No such file or directory\n"
     assert capsys.readouterr().err == expected
+
+
+def test_the_service_manager_is_told_why_it_cannot_start(tmp_path: Path) -> None:
+    path = tmp_path / "bad.conf"
+    path.write_text(BAD)
+    path.chmod(0o602)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "manager"))
+        environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "manager")}
+        assert knockd("--check", "-c", str(path), env=environment).returncode == 1
+        assert knockd("-d", "-c", str(path), env=environment).returncode == 78
+        manager.setblocking(False)
+        said = manager.recv(1000).decode()
+        assert said.startswith(f"STATUS=not started: {path}:1: [ssh] has no sequence; ")
+        assert said.endswith(" (and 4 more)")
+        with pytest.raises(BlockingIOError):
+            manager.recv(1000)
 
 
 def test_warnings_are_told_and_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pyknockd.config.knockd_conf import canonical, parse
+from pyknockd.model import InForce, Protocol, Step
+
+ONCE = "[often]\nsequence = 1\n[once]\none_time_sequences = /etc/once\n"
+STEPS = (Step(7, Protocol.TCP),)
 
 
 @given(st.one_of(st.text(), st.text(alphabet="[]=#,:! \n\taoptionsequence0123456789")))
 def test_any_text_at_all_is_a_config_or_mistakes_with_lines(text: str) -> None:
     reading = parse(text)
     assert all(1 <= remark.line <= text.count("\n") + 1 for remark in reading.remarks)
-    assert reading.mistakes or all(door.steps for door in reading.config.doors)
+    assert reading.mistakes or all(d.steps or d.problem for d in reading.config.doors)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +41,41 @@ def test_an_address_has_one_text(text: str, expected: str) -> None:
 def test_what_is_no_address_has_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"does not appear|names an interface"):
         canonical(text)
+
+
+def giving(found: InForce | str) -> Callable[[str], InForce | str]:
+    return lambda path: found
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        ("/etc/once: No such file or directory", "/etc/once: No such file or directory"),
+        (InForce(), "all sequences in /etc/once are used"),
+    ],
+)
+def test_a_one_time_file_without_a_sequence_disables_its_door_alone(
+    found: InForce | str, problem: str
+) -> None:
+    reading = parse(ONCE, first_sequence=giving(found))
+    assert not reading.mistakes
+    assert [(r.line, r.text) for r in reading.remarks] == [(4, f"[once] is disabled: {problem}")]
+    often, once = reading.config.doors
+    assert often.steps
+    assert (once.steps, once.one_time_file, once.problem) == ((), "/etc/once", problem)
+
+
+def test_so_it_does_where_the_door_has_another_sequence_before() -> None:
+    text = ONCE.replace("one_time", "sequence = 1\none_time")
+    (_, once) = parse(text, first_sequence=giving(InForce())).config.doors
+    assert once.steps == ()
+
+
+@pytest.mark.parametrize(("left", "told"), [(6, False), (5, True), (1, True)])
+def test_few_one_time_sequences_are_told(left: int, told: bool) -> None:
+    remarks = parse(ONCE, first_sequence=giving(InForce(STEPS, left))).remarks
+    expected = [f"[once]: sequences left in /etc/once: {left}"] if told else []
+    assert [remark.text for remark in remarks] == expected
 
 
 def test_a_line_that_is_too_long_goes_on_as_the_next_without_losing_a_byte() -> None:

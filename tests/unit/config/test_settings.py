@@ -22,13 +22,14 @@ limits:
   history_rows: 100
   history_days: 7
 timers: close
+last_good: true
 """
 
 
 def test_every_setting_is_read() -> None:
     extras, remarks = parse(FULL)
     assert remarks == ()
-    assert extras == Extras(("eth0", "wg0"), Limits(1000, 300, 8, 0, 5, 100, 7), Timers.CLOSE)
+    assert extras == Extras(("eth0", "wg0"), Limits(1000, 300, 8, 0, 5, 100, 7), Timers.CLOSE, True)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
@@ -44,12 +45,14 @@ def test_one_interface_needs_no_list(word: str) -> None:
 def test_every_mistake_is_told_with_its_line() -> None:
     text = (
         "interfaces: []\nlimits:\n  atempts: 5\n  commands: many\n  log_lines: -1\ntimers: maybe\n"
+        "last_good: sometimes\n"
     )
     remarks = parse(text)[1]
-    assert [remark.line for remark in remarks] == [1, 3, 4, 5, 6]
+    assert [remark.line for remark in remarks] == [1, 3, 4, 5, 6, 7]
     assert "did you mean attempts?" in remarks[1].text
     assert remarks[2].text == "commands: found 'many'; expected a number from 1 to 4096"
     assert remarks[4].text == "found 'maybe'; expected keep or close"
+    assert remarks[5].text == "found 'sometimes'; expected true or false"
 
 
 def test_a_key_given_twice_is_a_mistake() -> None:

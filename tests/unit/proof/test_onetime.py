@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.model import Protocol, Step
+from pyknockd.model import InForce, Protocol, Step
 from pyknockd.proof.onetime import OneTimeError, first_sequence, use
 
 
@@ -23,18 +23,18 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_first_usable_line_is_in_force(file: Path) -> None:
-    assert first_sequence(str(file)) == steps(7001, 7002)
+    assert first_sequence(str(file)) == InForce(steps(7001, 7002), 2)
 
 
 def test_the_used_line_is_marked_in_place_and_no_other(file: Path) -> None:
     following = use(str(file), steps(7001, 7002))
-    assert following == (Step(7003, Protocol.TCP), Step(7004, Protocol.UDP))
+    assert following == InForce((Step(7003, Protocol.TCP), Step(7004, Protocol.UDP)), 1)
     assert file.read_text() == "# mine\n1,70000\n\n#7001,7002\n7003,7004:udp\n"
 
 
 def test_when_all_are_used_none_is_in_force(file: Path) -> None:
-    assert use(str(file), use(str(file), steps(7001, 7002))) == ()
-    assert first_sequence(str(file)) == ()
+    assert use(str(file), use(str(file), steps(7001, 7002)).steps) == InForce()
+    assert first_sequence(str(file)) == InForce()
 
 
 def test_no_line_can_be_used_twice(file: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def test_a_one_time_sequence_opens_once_it_is_marked_as_used_and_the_next_is_in_
     opened, changed = guard.settle()
     assert isinstance(opened, Opened) and opened.door.steps == steps(1, 2)
     assert isinstance(changed, SequenceChanged) and changed.door.steps == steps(3, 4)
+    assert changed.left == 2
     assert file.read_text() == "#,2\n3,4\n5,6\n"
     assert [one.low for one in guard.proofs.listens()] == [3, 4]
     assert Opened in kinds(guard.opens(3, 4))
@@ -219,6 +221,14 @@ def test_a_file_that_stays_locked_opens_nothing_and_its_sequence_stays_in_force(
     assert Opened in kinds(guard.opens(1, 2))
 
 
+def test_a_door_that_its_file_gave_no_sequence_is_told_to_be_disabled(file: Path) -> None:
+    disabled = replace(once(file), problem="all are used")
+    guard = Guard(disabled, once(file, 1, 2), Door("d", steps(7)))
+    assert guard.proofs.disabled(3.0) == [SequenceChanged(3.0, disabled)]
+    assert [one.low for one in guard.proofs.listens()] == [1, 2, 7]
+    assert Opened in kinds(guard.knock(7))
+
+
 def test_where_too_many_wait_the_door_stays_shut_and_at_its_sequence(file: Path) -> None:
     guard = Guard(once(file, 1, 2))
     guard.worker._most_waiting = 0
@@ -234,7 +244,7 @@ def test_what_is_being_marked_settles_in_the_proofs_that_have_come_after(file: P
     guard = Guard(once(file, 1, 2))
     with locked(file):
         guard.knock(1, 2)
-        assert onetime.first_sequence(str(file)) == steps(1, 2)
+        assert onetime.first_sequence(str(file)).steps == steps(1, 2)
         guard.proofs = guard.guarding(once(file, 1, 2))
         guard.knock(1, source="198.51.100.2")
     events = guard.settle()

@@ -256,6 +256,25 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         [Line("internal error: Traceback"), Line("internal error: Error")],
     ),
     (
+        e.SequenceChanged(0, replace(SSH, one_time_file="/etc/once"), 5),
+        [Line("ssh: sequences left in /etc/once: 5")],
+    ),
+    (
+        e.LastGoodTaken(0, ("f:1: a", "f:2: b"), "/var/lib/f", "2026-11-25 03:12"),
+        [
+            Line("f:1: a", audience=ALARM),
+            Line("f:2: b", audience=ALARM),
+            Line(
+                "MISTAKES: the doors are those of the last good file, of 2026-11-25 03:12: /var/lib/f",
+                audience=ALARM,
+            ),
+        ],
+    ),
+    (
+        e.SequenceChanged(0, replace(EMPTY, problem="/etc/once: No such file")),
+        [Line("warning: [ssh] is disabled: /etc/once: No such file")],
+    ),
+    (
         e.InternalFault(0, ("Error",), 5),
         [
             Line("internal error: Error"),
@@ -266,7 +285,7 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
 
 SILENT: list[e.Event] = [
     e.Started(0, ()),
-    e.SequenceChanged(0, SSH),
+    e.SequenceChanged(0, SSH, 6),
     e.CommandEnded(0, OPENING, 0),
     e.InterfaceChanged(0, "eth0", e.InterfaceState.COME, first=True),
     e.ConfigTaken(0, other_interfaces=False),
@@ -288,7 +307,15 @@ SILENT: list[e.Event] = [
 
 
 ERRORS = (
-    *(e.Refused, e.CommandEnded, e.CommandKilled, e.GivenUp, e.ClosingFailed, e.ConfigRefused),
+    *(
+        e.LastGoodTaken,
+        e.Refused,
+        e.CommandEnded,
+        e.CommandKilled,
+        e.GivenUp,
+        e.ClosingFailed,
+        e.ConfigRefused,
+    ),
     e.InternalFault,
 )
 WARNINGS = (

@@ -6,8 +6,10 @@ from pyknockd.model import Door
 from pyknockd.model.events import (
     Closed,
     ClosedCause,
+    ConfigTaken,
     InterfaceChanged,
     InterfaceState,
+    LastGoodTaken,
     Opened,
     Standing,
     StandingCause,
@@ -44,6 +46,15 @@ def test_a_door_that_stands_open_for_longer_is_counted_once() -> None:
     status.take(standing(1))
     status.take(standing(1, StandingCause.RENEWED))
     assert status.text() == "1 door open"
+
+
+def test_that_the_doors_are_those_of_a_copy_is_said_until_a_file_is_taken() -> None:
+    status = Status()
+    status.take(LastGoodTaken(0.0, ("f:1: a", "f:2: b"), "/copy", "2026-11-25 03:12"))
+    said = "MISTAKES, taken are the doors of 2026-11-25 03:12: f:1: a; 0 doors open"
+    assert status.text() == said
+    status.take(ConfigTaken(0.0, other_interfaces=False))
+    assert status.text() == "0 doors open"
 
 
 def test_what_never_stood_open_and_what_is_no_opening_change_nothing() -> None:

@@ -63,6 +63,13 @@ def test_only_a_change_of_the_status_is_told(manager: socket.socket) -> None:
     ]
 
 
+def test_what_systemd_would_not_take_is_told_all_the_same(manager: socket.socket) -> None:
+    notify = Notify()
+    assert notify.is_asked_for
+    notify.status("/etc/d\udcfcr\nREADY=1: no such file")
+    assert heard(manager) == ["STATUS=/etc/d\\xfcr\\nREADY=1: no such file"]
+
+
 def test_a_program_that_it_starts_is_not_taken_for_it(manager: socket.socket) -> None:
     assert "NOTIFY_SOCKET" in os.environ
     Notify()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pyknockd.system.worker import Job, Worker
+from pyknockd.system.worker import Job, Worker, within
 from tests.support.lab import PATIENCE
 
 
@@ -112,3 +112,19 @@ def test_that_everything_is_done_can_be_waited_for_and_not_for_ever(gate: Gate) 
     gate.opened.set()
     assert worker.settle(PATIENCE)
     assert len(worker.done()) == 2
+
+
+def test_what_takes_too_long_goes_on_alone() -> None:
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def job() -> int:
+        begun.set()
+        go_on.wait(PATIENCE)
+        ended.set()
+        return 1
+
+    assert within(PATIENCE, lambda: 7) == 7
+    assert within(0.0, job) is None
+    assert begun.wait(PATIENCE)
+    go_on.set()
+    assert ended.wait(PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -151,6 +152,78 @@ def test_a_drop_ins_environment_holds_where_the_file_is_silent(
 )
 def test_only_the_option_for_the_background_is_left_out(given: str, left: str) -> None:
     assert helper.without_background(given.split()) == left.split()
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("start -i eth0 x", "-i eth0"),
+        ("-c a b -D", "-c a -D"),
+        ("-vDc a b", "-vDc a"),
+        ("-ca b", "-ca"),
+        ("--settings a b --config=c d", "--settings a --config=c"),
+        ("-i - x", "-i -"),
+    ],
+)
+def test_what_belongs_to_no_option_is_left_out(given: str, left: str) -> None:
+    assert helper.without_strays(given.split()) == left.split()
+
+
+@pytest.fixture
+def startable(
+    toggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[str, int], tuple[int, str]]:
+    """What is said of a toggle, with a knockd whose check ends with a status."""
+    program = tmp_path / "program"
+    monkeypatch.setattr(helper, "PATH", toggle)
+    monkeypatch.setattr(helper, "KNOCKD", str(program))
+
+    def say(text: str, status: int) -> tuple[int, str]:
+        toggle.write_text(text)
+        program.write_text(
+            "#!/bin/sh\n"
+            "echo config: stdout\n"
+            'echo "/etc/knockd.conf:3: warning: odd" >&2\n'
+            'echo "/etc/knockd.conf:5: wrong: $*" >&2\n'
+            f"exit {status}\n"
+        )
+        program.chmod(0o755)
+        code = helper.main(["--startable"])
+        said = capfd.readouterr()
+        assert said.err == ""
+        return code, said.out
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "expected"),
+    [
+        ('START_KNOCKD=1\nKNOCKD_OPTS="-d -D -c a b"\n', 0, ""),
+        ('KNOCKD_OPTS="-v"\n', 0, ""),
+        (
+            'START_KNOCKD=1\nKNOCKD_OPTS="-d -D -c a b"\n',
+            1,
+            "/etc/knockd.conf:5: wrong: --check -d -c a\n",
+        ),
+        ("START_KNOCKD=0\n", 0, "START_KNOCKD is 0 in {}\n"),
+        ("START_KNOCKD=\n", 0, "START_KNOCKD is empty in {}\n"),
+        (
+            "START_KNOCKD=$(date)\n",
+            0,
+            "{}:1: $ would need a shell: write the value itself\n",
+        ),
+    ],
+)
+def test_what_would_keep_it_from_starting_is_one_line(
+    startable: Callable[[str, int], tuple[int, str]],
+    toggle: Path,
+    text: str,
+    status: int,
+    expected: str,
+) -> None:
+    said = expected.format(toggle)
+    assert startable(text, status) == (1 if said else 0, said)
 
 
 @pytest.mark.parametrize(
