@@ -50,7 +50,11 @@ def test_the_pid_file_of_another_daemon_stays_its_own(tmp_path: Path) -> None:
         assert path.read_text() == f"{os.getpid()}\n"
 
 
-@pytest.mark.parametrize("text", ["", "\n", "1\n", "4194305", f" {os.getpid()} \n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "1\n", "4194305", f" {os.getpid()} \n"],
+    ids=["empty", "blank", "another program's", "nobody's", "its own"],
+)
 def test_a_pid_file_that_was_left_behind_is_taken_over(tmp_path: Path, text: str) -> None:
     path = tmp_path / "knockd.pid"
     path.write_text(text)
