@@ -2,6 +2,7 @@
 
 from pyknockd.doors.doors import Doors
 from pyknockd.doors.journal import Journal
+from pyknockd.doors.rehearsal import Rehearsal
 from pyknockd.doors.store import Left
 
-__all__ = ["Doors", "Journal", "Left"]
+__all__ = ["Doors", "Journal", "Left", "Rehearsal"]

@@ -191,6 +191,15 @@ class Firewall:
         return self._tables().look(change, named.family) if named.kind is Kind.NF_TABLES else None
 
 
+def effect_unrun(words: Sequence[str]) -> Effect | None:
+    """``Firewall.effect``, without running any program to tell."""
+    change = _rule(tuple(words[1:]))
+    if change is None:
+        return None
+    named = program.locate(words[0])
+    return effect_of(change, named.kind.value, named.family)
+
+
 @lru_cache(maxsize=1_024)
 def _rule(arguments: tuple[str, ...]) -> Rule | None:
     """The change that ``iptables ARGUMENTS…`` asks for, its ports as numbers; None if it is not clear."""

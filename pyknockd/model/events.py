@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pyknockd.model.changes import Change
-from pyknockd.model.doors import Door
+from pyknockd.model.doors import Door, Step
 from pyknockd.model.packets import Knock
 
 
@@ -24,15 +24,21 @@ class EndCause(Enum):
     RELOAD = "reload"
     ONE_TIME_USED = "one-time-used"  # the sequence it was at is used up
     OPENED = "opened"  # another attempt at the same door was faster
+    CAPTURE_ENDED = "capture-ended"  # there is nothing more to be read
 
 
 class NotHeardCause(Enum):
-    """Why a packet to a port of some sequence is no knock."""
+    """Why a packet to a port of some sequence, or near one, is no knock, or one without effect."""
 
     FLAGS = "flags"
     NOT_ADDRESSED_HERE = "not-addressed-here"
     REPEATED = "repeated"
     TURNED_AWAY = "turned-away"  # there was no room for another attempt
+    TOO_LATE = "too-late"  # the attempt whose next step it is has run out of time
+    NO_ATTEMPT = "no-attempt"  # it begins no sequence, and no attempt waits for it
+    WRONG_PROTOCOL = "wrong-protocol"
+    NEAR_PORT = "near-port"  # a step's port is a few numbers off
+    NOT_LISTENED_ON = "not-listened-on"  # it came in on another interface
 
 
 class RefusalCause(Enum):
@@ -104,6 +110,8 @@ class AttemptEnded:
     """An attempt is over that had done ``stage`` steps; ``knock`` is the one that ended it, if any.
 
     ``quiet``: it never was the furthest of its source, and knockd would not have had it.
+    ``earlier_port`` is what the knock's source port was when the attempt had the same step, if it
+    had, else 0. Of one that took too long ``time`` is its first knock's and the door's timeout.
     """
 
     time: float
@@ -113,16 +121,22 @@ class AttemptEnded:
     cause: EndCause
     knock: Knock | None = None
     quiet: bool = False
+    earlier_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NotHeard:
-    """A packet to a port of ``door``'s sequence was no knock."""
+    """A packet to a port of ``door``'s sequence, or near one, did nothing.
+
+    ``step`` is the one that it comes near to, ``began`` when the attempt that it is too late for did.
+    """
 
     time: float
     knock: Knock
     door: Door
     cause: NotHeardCause
+    step: Step | None = None
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +169,11 @@ class SequenceChanged:
 
 @dataclass(frozen=True, slots=True)
 class CommandStarted:
-    """A change has begun."""
+    """A change has begun; or, ``rehearsed``, it would have."""
 
     time: float
     change: Change
+    rehearsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

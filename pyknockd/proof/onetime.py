@@ -34,12 +34,15 @@ class _Line:
     steps: tuple[Step, ...]
 
 
-def first_sequence(path: str) -> tuple[Step, ...]:
-    """The sequence that is in force; empty if all are used. Raises OneTimeError."""
+def first_sequence(path: str, *, to_be_used: bool = True) -> tuple[Step, ...]:
+    """The sequence that is in force; empty if all are used. Raises OneTimeError.
+
+    So it does if the file cannot be written, where the sequence is ``to_be_used``.
+    """
     # Not for writing: to read the configuration changes nothing, whoever's file it names.
     descriptor = _open(path, os.O_RDONLY)
     try:
-        if not os.access(path, os.W_OK):
+        if to_be_used and not os.access(path, os.W_OK):
             raise OneTimeError(f"{path}: cannot be written")
         return next((line.steps for line in _usable(_content(descriptor))), ())
     except OSError as error:
@@ -65,6 +68,33 @@ def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
             raise OneTimeError(f"{path}: cannot be written")
         os.fdatasync(descriptor)
         return next((line.steps for line in lines if line is not used), ())
+    except OSError as error:
+        raise OneTimeError(f"{path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+class Copies:
+    """Files of which one sequence after the other is used, in memory: nothing is written."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, list[tuple[Step, ...]]] = {}
+
+    def use(self, path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """As ``use`` does, but for the file. Raises OneTimeError."""
+        if path not in self._left:
+            self._left[path] = _sequences(path)
+        left = self._left[path]
+        if steps not in left:
+            raise OneTimeError(f"{path}: the sequence has been used already")
+        left.remove(steps)
+        return next(iter(left), ())
+
+
+def _sequences(path: str) -> list[tuple[Step, ...]]:
+    descriptor = _open(path, os.O_RDONLY)
+    try:
+        return [line.steps for line in _usable(_content(descriptor))]
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:

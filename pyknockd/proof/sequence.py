@@ -30,7 +30,9 @@ sequence number: it has no effect. But there are clients, made by hand, whose SY
 are known by having none of the options that every TCP sends. Where such a repeated knock is the step
 that is due, or a first one, it counts, and it ends no attempt. What had no effect is not remembered.
 
-Whatever happens is told, with its cause; the log leaves things out. Time comes with the knock, in
+Whatever happens is told, with its cause, also that a knock does nothing: that it begins no sequence and
+no attempt waits for it, or that the attempt which it was the next step of is over. The log leaves
+things out. Time comes with the knock, in
 seconds of a clock that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that
 are remembered (repeats.py). When ``limit`` is reached the oldest attempt at stage 1 makes room; those
 further on are kept, and a newcomer is turned away rather than one of them.
@@ -42,7 +44,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyknockd.model import Door, Knock, Limits, Listen, Protocol
+from pyknockd.model import Door, Knock, Limits, Listen, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
@@ -55,6 +57,7 @@ from pyknockd.model.events import (
 from pyknockd.proof.repeats import Repeats
 
 MOST_RECENT = 8_192  # sources without an attempt that are still known
+LATE_SECONDS = 60.0  # for so long it is told that a knock has missed its attempt
 _NEVER = float("inf")
 _UDP = Protocol.UDP
 
@@ -84,11 +87,14 @@ class _Attempt:
     """One source's way through one door's sequence; at ``deadline`` it is over.
 
     ``extra``: knockd would not have it. ``told``: the log has spoken of it. ``over``: it has ended.
+    ``first_port`` and ``last_port`` are where its first and its last knock came from.
     """
 
     source: _Source
     listener: Listener
     deadline: float
+    first_port: int
+    last_port: int
     extra: bool = False
     told: bool = False
     stage: int = 1
@@ -131,8 +137,9 @@ class Sequences:
         # No attempt is over before; so a flood need not look for one at each packet.
         self._quiet_until = _NEVER
         self._repeats = Repeats()
-        # Sources that had an attempt, the last ones: whoever tries again is known.
-        self._recent: dict[str, None] = {}
+        # Sources that had an attempt, the last ones, with it if it took too long: whoever tries again
+        # is known, and so is what he is too late for.
+        self._recent: dict[str, _Attempt | None] = {}
 
     def __len__(self) -> int:
         """How many attempts are under way."""
@@ -167,14 +174,17 @@ class Sequences:
             source = _Source(knock.source)
         events += self._overdue(source, now)
         repeated = self._repeats.has(knock)
+        late = self._recent.get(knock.source)
         effects: list[AttemptEvent] = []
         if not repeated or knock.bare:
             effects = self._effects(source, hearing, knock, repeated)
+        missed = [] if late is None else _missed(late, knock, effects)
         if effects:
             self._repeats.add(knock)
-        elif repeated:
-            events.append(NotHeard(now, knock, hearing[0].door, NotHeardCause.REPEATED))
-        return events + effects
+        elif not missed:
+            cause = NotHeardCause.REPEATED if repeated else NotHeardCause.NO_ATTEMPT
+            missed.append(NotHeard(now, knock, hearing[0].door, cause))
+        return [*events, *missed, *effects] if missed else events + effects
 
     def _effects(
         self, source: _Source, hearing: list[Listener], knock: Knock, repeated: bool
@@ -227,7 +237,7 @@ class Sequences:
                     break
                 over.append(attempt)
         for attempt in over:
-            self._end(attempt)
+            self._end(attempt, late=True)
         over.sort(key=lambda attempt: attempt.deadline)
         return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
@@ -243,12 +253,12 @@ class Sequences:
         self._heard_by = _heard_by(self._listeners)
         return events
 
-    def end_all(self, now: float) -> list[AttemptEvent]:
-        """Every attempt is over, since other doors are to be guarded."""
+    def end_all(self, now: float, cause: EndCause) -> list[AttemptEvent]:
+        """Every attempt is over, for ``cause``."""
         under_way = [attempt for queue in self._by_timeout.values() for attempt in queue]
         for attempt in under_way:
             self._end(attempt)
-        return [_ended(attempt, now, EndCause.RELOAD) for attempt in under_way]
+        return [_ended(attempt, now, cause) for attempt in under_way]
 
     def next_deadline(self) -> float | None:
         """When the next attempt times out, or None."""
@@ -259,7 +269,7 @@ class Sequences:
         """What ``expire`` does not see: attempts by knocks older than those that came before them."""
         over = [attempt for attempt in source.attempts if attempt.deadline <= now]
         for attempt in over:
-            self._end(attempt)
+            self._end(attempt, late=True)
         return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
     def _advance(
@@ -270,9 +280,10 @@ class Sequences:
         reached = []
         for attempt in attempts:
             step = attempt.listener.door.steps[attempt.stage]
-            if step.port == knock.port and step.protocol is knock.protocol:
+            if _is_step(step, knock):
                 self._first_stage.pop(attempt, None)
                 attempt.stage += 1
+                attempt.last_port = knock.source_port
                 reached.append(attempt)
             elif not repeated:
                 self._end(attempt)
@@ -293,7 +304,8 @@ class Sequences:
         begun = []
         for listener in firsts:
             deadline = knock.time + listener.door.timeout
-            attempt = _Attempt(source, listener, deadline, extra)
+            port = knock.source_port
+            attempt = _Attempt(source, listener, deadline, port, port, extra)
             if len(listener.door.steps) > 1:
                 if not self._make_room(knock.time, events):
                     turned_away = NotHeardCause.TURNED_AWAY
@@ -337,19 +349,19 @@ class Sequences:
         if attempt.deadline < self._quiet_until:
             self._quiet_until = attempt.deadline
 
-    def _rest(self, source: str) -> None:
-        """``source`` has no attempt any more."""
+    def _rest(self, source: str, late: _Attempt | None) -> None:
+        """``source`` has no attempt any more; ``late`` was the last, if it took too long."""
         del self._sources[source]
         self._recent.pop(source, None)
-        self._recent[source] = None
+        self._recent[source] = late
         if len(self._recent) > MOST_RECENT:
             del self._recent[next(iter(self._recent))]
 
-    def _end(self, attempt: _Attempt) -> None:
+    def _end(self, attempt: _Attempt, *, late: bool = False) -> None:
         attempt.over = True
         attempt.source.attempts.remove(attempt)
         if not attempt.source.attempts:
-            self._rest(attempt.source.address)
+            self._rest(attempt.source.address, attempt if late else None)
         self._first_stage.pop(attempt, None)
         del self._by_timeout[attempt.listener.door.timeout][attempt]
         self._count -= 1
@@ -372,4 +384,29 @@ def _ended(
 ) -> AttemptEnded:
     source, door = attempt.source.address, attempt.listener.door
     quiet = attempt.extra and not attempt.told
-    return AttemptEnded(now, source, door, attempt.stage, cause, knock, quiet)
+    earlier = 0 if knock is None else _earlier_port(attempt, knock)
+    return AttemptEnded(now, source, door, attempt.stage, cause, knock, quiet, earlier)
+
+
+def _earlier_port(attempt: _Attempt, knock: Knock) -> int:
+    """Where the attempt's own knock came from that went where ``knock`` goes, if it is known."""
+    steps = attempt.listener.door.steps
+    if _is_step(steps[attempt.stage - 1], knock):
+        return attempt.last_port
+    return attempt.first_port if _is_step(steps[0], knock) else 0
+
+
+def _missed(late: _Attempt, knock: Knock, effects: Iterable[AttemptEvent]) -> list[AttemptEvent]:
+    """What to tell if ``knock``, which has had ``effects``, is the next step of ``late``, now over."""
+    listener, door = late.listener, late.listener.door
+    if knock.time - late.deadline > LATE_SECONDS or not _is_step(door.steps[late.stage], knock):
+        return []
+    others = any(isinstance(event, StageReached) and event.door is door for event in effects)
+    if others or not listener.fits_destination(knock) or not listener.fits_flags(knock):
+        return []
+    began = late.deadline - door.timeout
+    return [NotHeard(knock.time, knock, door, NotHeardCause.TOO_LATE, began=began)]
+
+
+def _is_step(step: Step, knock: Knock) -> bool:
+    return step.port == knock.port and step.protocol is knock.protocol

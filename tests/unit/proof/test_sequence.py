@@ -450,7 +450,7 @@ def test_a_changed_door_and_other_doors_end_attempts_with_their_causes() -> None
     feed(sequences, knock(7000, address(1)), 0)
     feed(sequences, knock(7001, address(2)), 0)
     assert ends(sequences.replace(old, door(1, 2), 1.0)) == [EndCause.ONE_TIME_USED]
-    assert ends(sequences.end_all(2.0)) == [EndCause.RELOAD]
+    assert ends(sequences.end_all(2.0, EndCause.RELOAD)) == [EndCause.RELOAD]
     assert len(sequences) == 0
 
 

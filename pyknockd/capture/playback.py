@@ -1,0 +1,155 @@
+"""Recorded frames → knocks, as the host would have heard them whose addresses are told or found out.
+
+Nearly all packets of a capture go to other ports, and are known by that without being decoded: what the
+packet filter is to the daemon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+
+from pyknockd.capture.copies import Copies
+from pyknockd.capture.decode import (
+    NO_PEERS_ON_LOOPBACK,
+    Frame,
+    Ingress,
+    NoPeers,
+    knock_of,
+    no_peers_on_wire,
+)
+from pyknockd.model import Flags, Knock, Link, Listen, Protocol, Step
+
+MOST_FOUND = 64  # addresses that are taken for the host's
+_ETHERNET = Link.ETHERNET
+_IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
+_TRANSPORTS = frozenset(bytes((protocol.value,)) for protocol in Protocol)
+_NO_HARDWARE = bytes(12)  # both addresses of a frame on the loopback
+_HIGHEST_PORT = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """What a recorded packet came in on.
+
+    ``name`` is the interface's, empty where the capture does not say. ``number`` tells apart those of
+    one capture, 0 where that is not known or there is one only. ``loopback`` is None where only the
+    frame shows whether it is that.
+    """
+
+    link: Link
+    name: str = ""
+    number: int = 0
+    loopback: bool | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Recorded:
+    """A frame that came in at ``time``, in seconds since the epoch."""
+
+    data: bytes
+    medium: Medium
+    time: float
+
+
+class Playback:
+    """``addresses`` are the host's. Without any they are found out.
+
+    They are then the targets of what is listened for and, if not all of it has one, wherever a
+    connection or a datagram to one of its ports goes.
+    """
+
+    def __init__(self, addresses: Sequence[str], *, ipv4_only: bool = False) -> None:
+        self._own = {ip_address(address).packed: address for address in addresses}
+        self._is_told = bool(addresses)
+        self._ipv4_only = ipv4_only
+        self._finds_out = False
+        self._steps: frozenset[Step] = frozenset()
+        self._ports: frozenset[bytes] = frozenset()
+        self._on_wire: NoPeers = no_peers_on_wire(self._own)
+        self._ingresses: dict[Medium, Ingress] = {}
+        self._copies = Copies()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those that are taken for the host's by now."""
+        return tuple(self._own.values())
+
+    def listen(self, listens: Iterable[Listen], around: int) -> None:
+        """Give what is for a port of ``listens`` from now on, or for one that is ``around`` it."""
+        listens = tuple(listens)
+        self._steps = frozenset(
+            Step(port, one.protocol) for one in listens for port in range(one.low, one.high + 1)
+        )
+        near = {step.port + off for step in self._steps for off in range(-around, around + 1)}
+        self._ports = frozenset(
+            port.to_bytes(2, "big") for port in near if 0 <= port <= _HIGHEST_PORT
+        )
+        targets = [one.target for one in listens if one.target is not None]
+        self._finds_out = not self._is_told and len(targets) < len(listens)
+        if not self._is_told:
+            for target in targets:
+                self._take(target)
+
+    def knock_of(self, recorded: Recorded) -> Knock | None:
+        """The knock in ``recorded``; None if there is none, or none to a port that matters."""
+        data, medium = recorded.data, recorded.medium
+        # Where the ports of nearly every packet stand, behind a header without options.
+        at = 14 if medium.link is _ETHERNET else 0
+        first = data[at] if len(data) > at else 0
+        ethertype = data[12:14] if at else (_IPV6 if first >> 4 == 6 else _IPV4)
+        if ethertype == _IPV4 and first == 0x45:
+            if data[at + 22 : at + 24] not in self._ports:
+                return None
+        elif ethertype == _IPV6:
+            if self._ipv4_only:
+                return None
+            following, port = data[at + 6 : at + 7], data[at + 42 : at + 44]
+            if following in _TRANSPORTS and port not in self._ports:
+                return None
+        return self._decoded(recorded)
+
+    def _decoded(self, recorded: Recorded) -> Knock | None:
+        knock = knock_of(Frame(recorded.data, self._ingress(recorded), recorded.time))
+        if knock is None or (self._ipv4_only and ":" in knock.source):
+            return None
+        if knock.port.to_bytes(2, "big") not in self._ports:
+            return None
+        if not knock.local and self._finds_out and self._shows_an_address(knock):
+            self._take(knock.destination)
+            knock = replace(knock, local=True)
+        medium = recorded.medium
+        is_copy = bool(medium.number) and self._copies.is_copy(
+            knock, f"{medium.number}", recorded.time
+        )
+        return None if is_copy else knock
+
+    def _ingress(self, recorded: Recorded) -> Ingress:
+        medium = recorded.medium
+        if medium.loopback is None:
+            loopback = medium.link is _ETHERNET and recorded.data[:12] == _NO_HARDWARE
+            medium = replace(medium, loopback=loopback) if loopback else medium
+        ingress = self._ingresses.get(medium)
+        if ingress is None:
+            no_peers = NO_PEERS_ON_LOOPBACK if medium.loopback else self._on_wire
+            ingress = Ingress(medium.name, medium.link, self._own, no_peers)
+            self._ingresses[medium] = ingress
+        return ingress
+
+    def _shows_an_address(self, knock: Knock) -> bool:
+        """Whether its destination can be taken for the host's: it begins something at a step."""
+        begins = knock.protocol is Protocol.UDP or knock.flags & 0x3F == Flags.SYN
+        if not begins or Step(knock.port, knock.protocol) not in self._steps:
+            return False
+        address = ip_address(knock.destination)
+        return len(self._own) < MOST_FOUND and not address.is_multicast and not address.is_reserved
+
+    def _take(self, address: str) -> None:
+        """``address`` is the host's. A target that is no address is nobody's."""
+        try:
+            self._own[ip_address(address).packed] = address
+        except ValueError:
+            return
+        self._on_wire = no_peers_on_wire(self._own)
+        self._ingresses.clear()
