@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -77,9 +78,28 @@ def _parser() -> argparse.ArgumentParser:
     add("--settings", metavar="FILE", default=SETTINGS_PATH, help=f"default {SETTINGS_PATH}")
     add("--check", action="store_true", help="read the configuration, say what is wrong, and end")
     add("--demo", action="store_true", help="show a knock in two throw-away network namespaces")
+    add(
+        "--read", metavar="FILE", help="tell what would have come of a capture; - is standard input"
+    )
+    add(
+        "--address",
+        metavar="LIST",
+        action="extend",
+        type=_addresses,
+        help="with --read: the addresses that were the host's",
+    )
+    add("--json", action="store_true", help="with --read: a line for each event, for programs")
     add("-V", "--version", action="store_true", help="print the version and end")
     add("-h", "--help", action="help", help="print this and end")
     return parser
+
+
+def _addresses(text: str) -> list[str]:
+    """A list with commas between."""
+    try:
+        return [str(ip_address(word.strip())) for word in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; expected 192.0.2.1,2001:db8::1") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,8 +124,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pyknockd import demo
 
         return demo.main()
+    if options.read is None and (options.address or options.json):
+        _parser().error("--address and --json go with --read")
     try:
-        return _serve(options)
+        return _serve(options) if options.read is None else _replay(options)
     except ConfigError as error:
         _show(options, error.said, error.lines)
     except (StartError, CaptureError, AlreadyRunning) as error:
@@ -145,6 +167,23 @@ def _serve(options: argparse.Namespace) -> int:
         daemon.run()
         daemon.stop()
     return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    """Tell what would have come of the packets of a capture; nothing is run or written."""
+    try:
+        from pyknockd import replay
+    except ImportError as error:
+        raise StartError(advice(error, "python3-scapy")) from error
+    config = _read(options, _folder(), show=True)
+    request = replay.Request(
+        options.read,
+        tuple(options.address or ()),
+        _interfaces(options, config),
+        options.only_ip_v4,
+        options.json,
+    )
+    return replay.main(config, request)
 
 
 def _check(options: argparse.Namespace, config: Config) -> int:
@@ -214,7 +253,12 @@ def _folder() -> str:
 
 def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Config:
     """The configuration as the files and the command line give it. Raises ConfigError."""
-    loaded = load(options.config, options.settings, interface_given=bool(options.interface))
+    loaded = load(
+        options.config,
+        options.settings,
+        interface_given=bool(options.interface),
+        to_be_used=options.read is None,
+    )
     if show:
         _show(options, loaded.said, loaded.warnings)
     config = loaded.config

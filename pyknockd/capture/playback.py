@@ -18,6 +18,7 @@ from pyknockd.capture.decode import (
     NoPeers,
     knock_of,
     no_peers_on_wire,
+    text_of,
 )
 from pyknockd.model import Flags, Knock, Link, Listen, Protocol, Step
 
@@ -61,7 +62,8 @@ class Playback:
     """
 
     def __init__(self, addresses: Sequence[str], *, ipv4_only: bool = False) -> None:
-        self._own = {ip_address(address).packed: address for address in addresses}
+        own = [ip_address(address).packed for address in addresses]
+        self._own = {address: text_of(address) for address in own}
         self._is_told = bool(addresses)
         self._ipv4_only = ipv4_only
         self._finds_out = False
@@ -148,8 +150,9 @@ class Playback:
     def _take(self, address: str) -> None:
         """``address`` is the host's. A target that is no address is nobody's."""
         try:
-            self._own[ip_address(address).packed] = address
+            packed = ip_address(address).packed
         except ValueError:
             return
+        self._own[packed] = text_of(packed)
         self._on_wire = no_peers_on_wire(self._own)
         self._ingresses.clear()

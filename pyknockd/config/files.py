@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Config, Extras, Remark, Severity, Step
@@ -36,10 +37,14 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
-    """Read both files; the second need not be there. Raises ConfigError."""
+def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool = True) -> Loaded:
+    """Read both files; the second need not be there. Raises ConfigError.
+
+    ``to_be_used``: so will be one-time sequences, whose files therefore must be writable.
+    """
     text = _text(path)
-    reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
+    first = partial(first_sequence, to_be_used=to_be_used)
+    reading = parse(text, interface_given=interface_given, first_sequence=first)
     extras, remarks = _extras(extras_path)
     lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
     secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
@@ -49,10 +54,10 @@ def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
     return Loaded(replace(reading.config, extras=extras), reading.said, tuple(lines))
 
 
-def first_sequence(path: str) -> tuple[Step, ...] | str:
+def first_sequence(path: str, *, to_be_used: bool = True) -> tuple[Step, ...] | str:
     """What config.parse asks for: the sequence in force in a file, or why there is none."""
     try:
-        return onetime.first_sequence(path)
+        return onetime.first_sequence(path, to_be_used=to_be_used)
     except onetime.OneTimeError as error:
         return str(error)
 
