@@ -110,9 +110,11 @@ class Replay:
     def _take(self, events: Iterable[Event]) -> None:
         happened = False
         for event in events:
-            happened = True
-            if isinstance(event, NotHeard) and self._is_told_already(event):
+            if isinstance(event, NotHeard):
+                if not self._is_told_already(event):
+                    self._tell(event)
                 continue
+            happened = True
             self._tell(event)
             if isinstance(event, Opened):
                 for following in self._doors.take(event):

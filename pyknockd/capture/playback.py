@@ -30,9 +30,9 @@ _NO_HARDWARE = bytes(12)  # both addresses of a frame on the loopback
 _HIGHEST_PORT = 65_535
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Medium:
-    """What a recorded packet came in on.
+    """What a recorded packet came in on; one that is equal need not be the same.
 
     ``name`` is the interface's, empty where the capture does not say. ``number`` tells apart those of
     one capture, 0 where that is not known or there is one only. ``loopback`` is None where only the
@@ -71,6 +71,7 @@ class Playback:
         self._ports: frozenset[bytes] = frozenset()
         self._on_wire: NoPeers = no_peers_on_wire(self._own)
         self._ingresses: dict[Medium, Ingress] = {}
+        self._on_loopback: dict[Medium, Ingress] = {}
         self._copies = Copies()
 
     @property
@@ -129,14 +130,15 @@ class Playback:
 
     def _ingress(self, recorded: Recorded) -> Ingress:
         medium = recorded.medium
-        if medium.loopback is None:
+        loopback = medium.loopback
+        if loopback is None:
             loopback = medium.link is _ETHERNET and recorded.data[:12] == _NO_HARDWARE
-            medium = replace(medium, loopback=loopback) if loopback else medium
-        ingress = self._ingresses.get(medium)
+        known = self._on_loopback if loopback else self._ingresses
+        ingress = known.get(medium)
         if ingress is None:
-            no_peers = NO_PEERS_ON_LOOPBACK if medium.loopback else self._on_wire
+            no_peers = NO_PEERS_ON_LOOPBACK if loopback else self._on_wire
             ingress = Ingress(medium.name, medium.link, self._own, no_peers)
-            self._ingresses[medium] = ingress
+            known[medium] = ingress
         return ingress
 
     def _shows_an_address(self, knock: Knock) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pyknockd.doors.opening import Plan
-from pyknockd.firewall import Effect, is_iptables
+from pyknockd.firewall.identity import Effect
 from pyknockd.model import Change, ChangeKind, expand
 from pyknockd.model.events import Opened, RefusalCause
 from pyknockd.system.shell import split
@@ -13,7 +13,7 @@ from pyknockd.system.shell import split
 MOST_COMMAND_BYTES = 4095  # knockd runs nothing that is longer
 
 EffectOf = Callable[[Sequence[str]], Effect | None]
-"""The rule that the words of an iptables command make or take away; None if that cannot be told."""
+"""The rule that the words of a command make or take away; None if that cannot be told."""
 
 
 def refusal_of(event: Opened) -> RefusalCause | None:
@@ -61,6 +61,4 @@ def plan(opens: Change, closes: Change | None, open_for: float, effect_of: Effec
 
 
 def _effect(change: Change, effect_of: EffectOf) -> Effect | None:
-    if change.words is None or not is_iptables(change.words):
-        return None
-    return effect_of(change.words)
+    return effect_of(change.words) if change.words else None

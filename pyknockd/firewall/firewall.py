@@ -103,8 +103,8 @@ class Firewall:
         return Applied(Outcome.DONE, warning=self._warning(change, named))
 
     def effect(self, words: Sequence[str]) -> Effect | None:
-        """The rule that an iptables command makes or takes away; None if that cannot be told."""
-        change = _rule(tuple(words[1:]))
+        """The rule that a command makes or takes away; None if that cannot be told."""
+        change = _rule(tuple(words[1:])) if is_iptables(words) else None
         if change is None:
             return None
         named = self._program(words[0])
@@ -193,7 +193,7 @@ class Firewall:
 
 def effect_unrun(words: Sequence[str]) -> Effect | None:
     """``Firewall.effect``, without running any program to tell."""
-    change = _rule(tuple(words[1:]))
+    change = _rule(tuple(words[1:])) if is_iptables(words) else None
     if change is None:
         return None
     named = program.locate(words[0])

@@ -105,7 +105,7 @@ def json_line(event: Event, epoch: float = 0.0) -> str:
 
 def _what(event: Event, epoch: float) -> dict[str, object]:
     said: dict[str, object] = {}
-    if isinstance(event, StageReached | AttemptEnded):
+    if isinstance(event, (StageReached, AttemptEnded)):
         said["stage"] = event.stage
         if event.quiet:
             said["quiet"] = True
@@ -116,13 +116,13 @@ def _what(event: Event, epoch: float) -> dict[str, object]:
     if isinstance(knock, Knock):
         said["port"], said["protocol"] = knock.port, knock.protocol.name.lower()
         said["destination"] = knock.destination
-    if isinstance(event, CommandStarted | CommandEnded):
+    if isinstance(event, (CommandStarted, CommandEnded)):
         said["command"] = event.change.command
         said["closes"] = event.change.kind is ChangeKind.CLOSE
     if isinstance(event, CommandEnded):
         said["status"] = event.status
     if isinstance(event, Standing):
         said["until"] = None if event.until is None else round(event.until + epoch, _DIGITS)
-    if isinstance(event, PacketsDropped | FirstKnocksLeftOut):
+    if isinstance(event, (PacketsDropped, FirstKnocksLeftOut)):
         said["count"] = event.count
     return said

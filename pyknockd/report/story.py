@@ -7,7 +7,7 @@ room first, and by what is kept of each, its first events and its last.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -28,6 +28,8 @@ from pyknockd.report.subjects import door_of, source_of
 
 MOST_SOURCES = 1_000
 MOST_FIRST, MOST_LAST = 50, 50  # events that are kept of a source
+
+_TOLD = (CommandStarted, NotHeard, Opened, Refused, Standing)
 
 TimeText = Callable[[float], str]
 """Seconds since the epoch → what to write for it."""
@@ -56,13 +58,15 @@ class _Source:
     """What is kept of a source, and how many events between its first and its last are not."""
 
     first: list[Event] = field(default_factory=list)
-    last: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_LAST))
+    last: deque[Event] | None = None
     left_out: int = 0
 
     def add(self, event: Event) -> None:
         if len(self.first) < MOST_FIRST:
             self.first.append(event)
             return
+        if self.last is None:
+            self.last = deque(maxlen=MOST_LAST)
         if len(self.last) == MOST_LAST:
             self.left_out += 1
         self.last.append(event)
@@ -75,7 +79,7 @@ class Story:
         self.openings = 0
         self._beginners: OrderedDict[str, _Source] = OrderedDict()
         self._further: OrderedDict[str, _Source] = OrderedDict()
-        self._forgotten = 0
+        self._has_forgotten = False
 
     def __len__(self) -> int:
         """How many sources are remembered."""
@@ -104,9 +108,10 @@ class Story:
             yield from _told(source.first, time_text)
             if source.left_out:
                 yield Told(Kind.LEFT_OUT, f"  … {source.left_out:,} more, left out …")
-            yield from _told(source.last, time_text)
-        if self._forgotten:
-            yield Told(Kind.LEFT_OUT, f"and {self._forgotten:,} sources more, left out")
+            yield from _told(source.last or (), time_text)
+        if self._has_forgotten:
+            text = f"and others: of so many sources {MOST_SOURCES:,} are told of, those that came furthest"
+            yield Told(Kind.LEFT_OUT, text)
 
     def _beginner(self, source: str) -> _Source:
         known = self._beginners.get(source)
@@ -114,7 +119,7 @@ class Story:
             return known
         if len(self) >= MOST_SOURCES:
             (self._beginners or self._further).popitem(last=False)
-            self._forgotten += 1
+            self._has_forgotten = True
         self._beginners[source] = _Source()
         return self._beginners[source]
 
@@ -129,7 +134,7 @@ class _Line:
     times: int = 1
 
 
-def _told(events: list[Event] | deque[Event], time_text: TimeText) -> Iterator[Told]:
+def _told(events: Iterable[Event], time_text: TimeText) -> Iterator[Told]:
     lines: list[_Line] = []
     for event in events:
         line = _Line(event, door_of(event), sentence_of(event))
@@ -145,14 +150,14 @@ def _told(events: list[Event] | deque[Event], time_text: TimeText) -> Iterator[T
 
 def _is_told(event: Event) -> bool:
     """Whether ``event`` is part of its source's story, which it is not if another says it as well."""
-    if isinstance(event, StageReached | AttemptEnded):
+    if isinstance(event, (StageReached, AttemptEnded)):
         return not event.quiet
     if isinstance(event, Closed):
         return event.cause not in (ClosedCause.TIME, ClosedCause.NOTHING_TO_CLOSE)
-    return isinstance(event, CommandStarted | NotHeard | Opened | Refused | Standing)
+    return isinstance(event, _TOLD)
 
 
 def _kind_of(event: Event) -> Kind:
-    if isinstance(event, AttemptEnded | NotHeard | Refused):
+    if isinstance(event, (AttemptEnded, NotHeard, Refused)):
         return Kind.ENDED
-    return Kind.OPENED if isinstance(event, Opened | CommandStarted) else Kind.HEARD
+    return Kind.OPENED if isinstance(event, (Opened, CommandStarted)) else Kind.HEARD

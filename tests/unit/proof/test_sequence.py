@@ -25,7 +25,7 @@ from pyknockd.model.events import (
     StageReached,
 )
 from pyknockd.proof.repeats import RETRANSMISSION_SECONDS
-from pyknockd.proof.sequence import MOST_RECENT, Sequences
+from pyknockd.proof.sequence import LATE_SECONDS, MOST_RECENT, Sequences
 from tests.support.frames import INGRESS
 from tests.support.packets import GOOD
 
@@ -474,6 +474,78 @@ def test_a_retransmission_is_told_as_repeated() -> None:
     (event,) = feed(sequences, one, 1)
     assert isinstance(event, NotHeard)
     assert event.cause is NotHeardCause.REPEATED
+
+
+def test_a_knock_that_no_attempt_waits_for_is_told() -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    (event,) = feed(sequences, knock(8000), 0)
+    assert isinstance(event, NotHeard)
+    assert event.cause is NotHeardCause.NO_ATTEMPT
+
+
+def missed(events: list[AttemptEvent]) -> list[tuple[str, float]]:
+    """Which doors a knock was too late for, and when their attempts had begun."""
+    late = [event for event in events if isinstance(event, NotHeard)]
+    assert {event.cause for event in late} <= {NotHeardCause.TOO_LATE}
+    return [(event.door.name, event.began) for event in late]
+
+
+def test_the_next_step_of_an_attempt_that_is_over_is_too_late() -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    feed(sequences, knock(7000), 1)
+    feed(sequences, knock(8000), 3)
+    assert ends(feed(sequences, knock(1234), 6)) == [EndCause.TOO_LATE]
+    assert missed(feed(sequences, knock(9000), 6.2)) == [("ssh", 1.0)]
+
+
+def test_that_is_told_where_the_knock_begins_an_attempt_at_another_door_too() -> None:
+    sequences = Sequences([door(7000, 8000), door(8000, 7000, name="close")])
+    feed(sequences, knock(7000), 0)
+    sequences.expire(5)
+    events = feed(sequences, knock(8000), 5.2)
+    assert story(events) == ["close stage 1"]
+    assert missed([event for event in events if isinstance(event, NotHeard)]) == [("ssh", 0.0)]
+
+
+def test_it_is_not_too_late_for_an_attempt_that_has_been_begun_anew() -> None:
+    sequences = Sequences([door(7000, 8000)])
+    feed(sequences, knock(7000), 0)
+    sequences.expire(5)
+    feed(sequences, knock(7000), 6)
+    assert missed(feed(sequences, knock(8000), 7)) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "now"), [(knock(9000), 6), (knock(8000), 5 + LATE_SECONDS + 1)], ids=["other", "long"]
+)
+def test_another_knock_or_one_long_after_is_not_too_late(last: Knock, now: float) -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    feed(sequences, knock(7000), 0)
+    sequences.expire(5)
+    (event,) = feed(sequences, last, now)
+    assert isinstance(event, NotHeard)
+    assert event.cause is NotHeardCause.NO_ATTEMPT
+
+
+def test_nothing_comes_too_late_for_an_attempt_that_a_wrong_knock_has_ended() -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    feed(sequences, knock(7000), 0)
+    feed(sequences, knock(9000), 1)
+    (event,) = feed(sequences, knock(8000), 6)
+    assert isinstance(event, NotHeard)
+    assert event.cause is NotHeardCause.NO_ATTEMPT
+
+
+@pytest.mark.parametrize(("again", "earlier"), [(7000, 41_001), (8000, 41_002), (9000, 41_003)])
+def test_a_step_that_comes_again_is_told_with_the_port_that_it_came_from_before(
+    again: int, earlier: int
+) -> None:
+    sequences = Sequences([door(7000, 8000, 9000, 1000)])
+    for port, source_port in ((7000, 41_001), (8000, 41_002), (9000, 41_003), (again, 41_004)):
+        events = feed(sequences, replace(knock(port), source_port=source_port), 0)
+    (ended,) = (event for event in events if isinstance(event, AttemptEnded))
+    # Of those between the first and the last nothing is kept.
+    assert ended.earlier_port == (0 if again == 8000 else earlier)
 
 
 def test_a_packet_to_a_port_of_nobody_tells_nothing() -> None:
