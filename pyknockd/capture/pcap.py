@@ -83,7 +83,7 @@ class CaptureFile:
         except OSError as error:
             raise CaptureError(f"cannot read {self._name}: {error.strerror or error}") from error
         except _DAMAGE as error:
-            raise CaptureError(f"{self._name} is damaged: {error}") from error
+            raise CaptureError(f"{self._name} is damaged: {error}: {_EXPECTED}") from error
         self._read_one = self._prepare()
 
     @property

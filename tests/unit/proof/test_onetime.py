@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pyknockd.model import Protocol, Step
-from pyknockd.proof import onetime
 from pyknockd.proof.onetime import Copies, OneTimeError, first_sequence, use
 
 
@@ -52,7 +51,7 @@ def test_a_file_that_is_only_read_need_not_be_writable(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Root can write every file: what access(2) answers to others is given here."""
-    monkeypatch.setattr(onetime.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(OneTimeError, match="cannot be written"):
         first_sequence(str(file))
     assert first_sequence(str(file), to_be_used=False) == steps(7001, 7002)
