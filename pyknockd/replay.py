@@ -3,8 +3,8 @@
 recorded frame → capture → Knock → proof → Event → doors, in rehearsal
                                              ↘ report: stories, or JSON
 
-It is the daemon's line with other ends. The clock is that of the packets; where it goes back, it stands
-still until it has caught up.
+It is the daemon's line with other ends. The clock is that of the packets; where that goes back, what is
+due waits until it has caught up.
 """
 
 from __future__ import annotations
@@ -65,14 +65,17 @@ class Replay:
     """The line from a recorded frame to events, which ``tell`` gets in their order."""
 
     def __init__(self, config: Config, request: Request, tell: Callable[[Event], None]) -> None:
-        self.playback = Playback(request.addresses, ipv4_only=request.ipv4_only)
+        names = request.interfaces
+        is_open = ANY_INTERFACE in names or AUTO_INTERFACE in names
+        self.playback = Playback(
+            request.addresses, () if is_open else names, ipv4_only=request.ipv4_only
+        )
         self._tell = tell
         self._marked: list[Marked] = []
         limits = config.extras.limits
         self._proofs = Proofs(config.doors, limits, _AtOnce(), self._marked.append, Copies().use)
         self._doors = Rehearsal(limits)
-        named = set(request.interfaces)
-        self._listened_on = set() if named & {ANY_INTERFACE, AUTO_INTERFACE} else named
+        # When each packet that was not heard was told of, by what those alike have in common.
         self._told: OrderedDict[int, float] = OrderedDict()
         self._now = 0.0
         self._wake_at = _NEVER
@@ -83,23 +86,21 @@ class Replay:
         """Everything that comes of ``knock``, and what has come before it."""
         self.knocks += 1
         self.advance(knock.time)
-        if self._listened_on and knock.interface and knock.interface not in self._listened_on:
-            events: list[Event] = [*self._proofs.elsewhere(knock)]
+        if not self.playback.is_listened_on(knock.interface):
+            self._take(self._proofs.elsewhere(knock))
         else:
-            events = [*self._proofs.feed(knock)]
-            events = events or [*self._proofs.near(knock)]
-        self._take(events)
+            self._take(self._proofs.feed(knock) or self._proofs.near(knock))
         while self._marked:
             self._take(self._proofs.settle(self._marked.pop(0)))
 
     def advance(self, time: float) -> None:
         """It is ``time`` now: what is over is over, and what is due is done."""
         while self._wake_at <= time:
-            self._now = max(self._now, self._wake_at)
-            self._take(self._proofs.expire(self._now))
-            self._take(self._doors.work(self._now))
+            self._take(self._proofs.expire(self._wake_at))
+            # Its deadline is 0 where something waits only for the clock to be looked at.
+            self._take(self._doors.work(max(self._wake_at, self._now)))
             self._set_clock()
-        self._now = max(self._now, time)
+        self._now = time
 
     def end(self) -> None:
         """There is nothing more to hear. What stands open is closed when its time comes."""
@@ -202,10 +203,9 @@ class _Reading:
 
     def _summary(self, story: Story) -> str:
         addresses = ", ".join(self.replay.playback.addresses) or "no address"
-        text = f"{self.packets:,} packets in {self._last - self._first:,.0f} s"
+        packets = f"{_count(self.packets, 'packet')} in {self._last - self._first:,.0f} s"
         heard = f"{self.replay.knocks:,} to a port of a sequence, or near one"
-        openings = f"{story.openings:,} opening{'' if story.openings == 1 else 's'}"
-        return f"{text}, {heard}; {openings}. The host: {addresses}"
+        return f"{packets}, {heard}; {_count(story.openings, 'opening')}. The host: {addresses}"
 
 
 def main(config: Config, request: Request) -> int:
@@ -218,7 +218,7 @@ def main(config: Config, request: Request) -> int:
         except CaptureError as error:
             trouble = f"knockd: {error}"
             if reading.packets:
-                trouble += f"; the {reading.packets:,} packets before that have been read"
+                trouble += f"; {_count(reading.packets, 'packet')} before that could be read"
         except KeyboardInterrupt:
             # With that the one who listens ends a capture that is being made.
             trouble = "" if not reading._file.size else "knockd: interrupted"
@@ -232,6 +232,10 @@ def main(config: Config, request: Request) -> int:
     if trouble:
         print(trouble, file=sys.stderr)
     return 1 if trouble else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _time_text(seconds: float) -> str:

@@ -55,16 +55,19 @@ class Recorded:
 
 
 class Playback:
-    """``addresses`` are the host's. Without any they are found out.
+    """``addresses`` are the host's, ``interfaces`` those that it listens on, none for all.
 
-    They are then the targets of what is listened for and, if not all of it has one, wherever a
-    connection or a datagram to one of its ports goes.
+    Addresses that are not told are found out: they are the targets of what is listened for and, if
+    not all of it has one, wherever a connection or a datagram to one of its ports goes.
     """
 
-    def __init__(self, addresses: Sequence[str], *, ipv4_only: bool = False) -> None:
+    def __init__(
+        self, addresses: Sequence[str], interfaces: Sequence[str] = (), *, ipv4_only: bool = False
+    ) -> None:
         own = [ip_address(address).packed for address in addresses]
         self._own = {address: text_of(address) for address in own}
         self._is_told = bool(addresses)
+        self._interfaces = frozenset(interfaces)
         self._ipv4_only = ipv4_only
         self._finds_out = False
         self._steps: frozenset[Step] = frozenset()
@@ -78,6 +81,10 @@ class Playback:
     def addresses(self) -> tuple[str, ...]:
         """Those that are taken for the host's by now."""
         return tuple(self._own.values())
+
+    def is_listened_on(self, interface: str) -> bool:
+        """Whether the interface of that name is; one without a name is taken to be."""
+        return not interface or not self._interfaces or interface in self._interfaces
 
     def listen(self, listens: Iterable[Listen], around: int) -> None:
         """Give what is for a port of ``listens`` from now on, or for one that is ``around`` it."""
@@ -122,11 +129,10 @@ class Playback:
         if not knock.local and self._finds_out and self._shows_an_address(knock):
             self._take(knock.destination)
             knock = replace(knock, local=True)
-        medium = recorded.medium
-        is_copy = bool(medium.number) and self._copies.is_copy(
-            knock, f"{medium.number}", recorded.time
-        )
-        return None if is_copy else knock
+        number = recorded.medium.number
+        if not number or not self.is_listened_on(recorded.medium.name):
+            return knock
+        return None if self._copies.is_copy(knock, str(number), recorded.time) else knock
 
     def _ingress(self, recorded: Recorded) -> Ingress:
         medium = recorded.medium

@@ -173,3 +173,13 @@ def test_one_packet_that_came_in_on_two_interfaces_is_one_knock() -> None:
     datagram = ipv4(udp(8000), UDP)
     heard = [hear(both, datagram, medium) for medium in (port, bridge, port, bridge)]
     assert [knock is not None for knock in heard] == [True, False, True, False]
+
+
+def test_a_copy_on_an_interface_that_is_not_listened_on_takes_nothing_away() -> None:
+    port, bridge = Medium(Link.ETHERNET, "eth0", 1), Medium(Link.ETHERNET, "br0", 2)
+    one = Playback((HERE,), ("br0",))
+    one.listen(LISTENS, 0)
+    heard = [hear(one, ipv4(udp(8000), UDP), medium) for medium in (port, bridge)]
+    assert [knock is not None and one.is_listened_on(knock.interface) for knock in heard] == [
+        *(False, True),
+    ]
