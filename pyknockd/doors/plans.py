@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pyknockd.doors.opening import Plan
 from pyknockd.firewall.identity import Effect
@@ -22,7 +23,7 @@ def refusal_of(event: Opened) -> RefusalCause | None:
         (event.door.opening, RefusalCause.START_COMMAND_TOO_LONG),
         (event.door.closing, RefusalCause.STOP_COMMAND_TOO_LONG),
     ):
-        text = expand(command.for_source(event.source), event.source)
+        text = expand(command.for_source(event.source), event.source, event.door)
         if len(text.encode("utf-8", "surrogateescape")) > MOST_COMMAND_BYTES:
             return cause
     return None
@@ -31,12 +32,15 @@ def refusal_of(event: Opened) -> RefusalCause | None:
 def plan_of(event: Opened, number: int, effect_of: EffectOf) -> Plan:
     """The opening ``number``, of the door that ``event`` speaks of, for its source."""
     door, source = event.door, event.source
-    opening = expand(door.opening.for_source(source), source)
+    opening = expand(door.opening.for_source(source), source, door)
     opens = change_of(number, ChangeKind.OPEN, door.name, source, opening)
     closes = None
     if door.closing.is_there(source):
-        closing = expand(door.closing.for_source(source), source)
+        closing = expand(door.closing.for_source(source), source, door)
         closes = change_of(number, ChangeKind.CLOSE, door.name, source, closing)
+    timeout = door.policy.command_timeout
+    opens = replace(opens, timeout=timeout)
+    closes = None if closes is None else replace(closes, timeout=timeout)
     return plan(opens, closes, door.open_for, effect_of)
 
 

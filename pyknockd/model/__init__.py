@@ -18,6 +18,7 @@ from pyknockd.model.configuration import (
 )
 from pyknockd.model.doors import PLACEHOLDER, Command, Door, Step, expand, templates
 from pyknockd.model.packets import Flags, Knock, Link, Listen, Protocol
+from pyknockd.model.policy import Network, Policy
 
 __all__ = [
     "ANY_INTERFACE",
@@ -34,6 +35,8 @@ __all__ = [
     "Limits",
     "Link",
     "Listen",
+    "Network",
+    "Policy",
     "Protocol",
     "Remark",
     "Severity",

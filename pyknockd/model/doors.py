@@ -6,13 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyknockd.model.packets import Flags, Protocol
+from pyknockd.model.policy import Policy
 
 PLACEHOLDER = "%IP%"
-
-
-def expand(template: str, source: str) -> str:
-    """``template`` with the address ``source`` in place of every ``%IP%``."""
-    return template.replace(PLACEHOLDER, source)
+OTHER_PLACEHOLDERS = ("%NET%", "%DOOR%", "%FAMILY%")  # of doors that pyknockd.yaml speaks of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,7 @@ class Door:
     ``timeout`` is how many seconds an attempt may take from its first knock, ``open_for`` how many
     seconds pass between the end of the opening command and the closing one. ``target`` is the one
     destination address this door listens to; ``None`` means every address of the interface.
+    ``has_policy``: pyknockd.yaml speaks of it.
     """
 
     name: str
@@ -64,6 +62,21 @@ class Door:
     closing: Command = Command()
     open_for: float = 10.0
     one_time_file: str | None = None
+    policy: Policy = Policy()
+    has_policy: bool = False
+
+
+def expand(template: str, source: str, door: Door | None = None) -> str:
+    """``template`` with the address ``source`` in place of every ``%IP%``.
+
+    With a ``door`` that pyknockd.yaml speaks of also with its name, the network around the source and
+    the family, 4 or 6, in place of ``%DOOR%``, ``%NET%`` and ``%FAMILY%``.
+    """
+    if door is not None and door.has_policy:
+        values = (door.policy.network(source), door.name, "6" if ":" in source else "4")
+        for placeholder, value in zip(OTHER_PLACEHOLDERS, values, strict=True):
+            template = template.replace(placeholder, value)
+    return template.replace(PLACEHOLDER, source)
 
 
 def templates(doors: Iterable[Door]) -> list[str]:

@@ -24,6 +24,7 @@ class EndCause(Enum):
     RELOAD = "reload"
     ONE_TIME_USED = "one-time-used"  # the sequence it was at is used up
     OPENED = "opened"  # another attempt at the same door was faster
+    STRICT = "strict"  # a strict door's source knocked elsewhere
     CAPTURE_ENDED = "capture-ended"  # there is nothing more to be read
 
 
@@ -38,6 +39,9 @@ class NotHeardCause(Enum):
     NO_ATTEMPT = "no-attempt"  # it begins no sequence, and no attempt waits for it
     WRONG_PROTOCOL = "wrong-protocol"
     NEAR_PORT = "near-port"  # a step's port is a few numbers off
+    DENIED = "denied"  # the door's policy does not allow its source
+    COOLDOWN = "cooldown"  # its source has opened the door a moment ago
+    FORGIVEN = "forgiven"  # the step just done came again, and the attempt goes on
     NOT_LISTENED_ON = "not-listened-on"  # it came in on another interface
 
 
@@ -48,6 +52,7 @@ class RefusalCause(Enum):
     START_COMMAND_TOO_LONG = "start-command-too-long"
     STOP_COMMAND_TOO_LONG = "stop-command-too-long"
     TOO_MANY_WAIT = "too-many-wait"
+    TOO_MANY_OPEN = "too-many-open"  # more than the door's policy allows
 
 
 class StandingCause(Enum):
@@ -228,10 +233,14 @@ class CommandHung:
 
 @dataclass(frozen=True, slots=True)
 class CommandKilled:
-    """Too many changes had hung: the program of this one, the oldest, is killed."""
+    """The program of a change is killed.
+
+    It is the oldest of too many that hang; or it has run for ``seconds``, which is its timeout.
+    """
 
     time: float
     change: Change
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

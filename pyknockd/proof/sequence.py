@@ -30,10 +30,12 @@ sequence number: it has no effect. But there are clients, made by hand, whose SY
 are known by having none of the options that every TCP sends. Where such a repeated knock is the step
 that is due, or a first one, it counts, and it ends no attempt. What had no effect is not remembered.
 
+A door's *policy* (policy.py) may have it not hear some sources, end its attempts with a connection to
+any other port, or let the step just done come again.
+
 Whatever happens is told, with its cause, also that a knock does nothing: that it begins no sequence and
 no attempt waits for it, or that the attempt which it was the next step of is over. The log leaves
-things out. Time comes with the knock, in
-seconds of a clock that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that
+things out. Time comes with the knock, in seconds of a clock that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that
 are remembered (repeats.py). When ``limit`` is reached the oldest attempt at stage 1 makes room; those
 further on are kept, and a newcomer is turned away rather than one of them.
 """
@@ -44,7 +46,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyknockd.model import Door, Knock, Limits, Listen, Protocol, Step
+from pyknockd.model import Door, Flags, Knock, Limits, Listen, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
@@ -54,32 +56,15 @@ from pyknockd.model.events import (
     Opened,
     StageReached,
 )
+from pyknockd.proof.listener import Listener, heard_by, listener_of, listens_of
+from pyknockd.proof.policy import Gate
 from pyknockd.proof.repeats import Repeats
 
 MOST_RECENT = 8_192  # sources without an attempt that are still known
 LATE_SECONDS = 60.0  # for so long it is told that a knock has missed its attempt
 _NEVER = float("inf")
 _UDP = Protocol.UDP
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A door as the machine looks at it: flags as bits, so that one comparison decides."""
-
-    door: Door
-    wanted: int
-    looked_at: int
-
-    def fits_destination(self, knock: Knock) -> bool:
-        target = self.door.target
-        return knock.local if target is None else knock.destination == target
-
-    def begins_with(self, knock: Knock) -> bool:
-        first = self.door.steps[0]
-        return first.port == knock.port and first.protocol is knock.protocol
-
-    def fits_flags(self, knock: Knock) -> bool:
-        return knock.flags & self.looked_at == self.wanted or knock.protocol is _UDP
+_LOOKED_AT = int(Flags.SYN | Flags.ACK | Flags.RST | Flags.FIN)
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +82,7 @@ class _Attempt:
     last_port: int
     extra: bool = False
     told: bool = False
+    forgiven: int = 0
     stage: int = 1
     over: bool = False
 
@@ -109,26 +95,13 @@ class _Source:
     attempts: list[_Attempt] = field(default_factory=list)
 
 
-def _listener(door: Door) -> Listener:
-    return Listener(door, wanted=int(door.required), looked_at=int(door.required | door.forbidden))
-
-
-def _heard_by(listeners: Iterable[Listener]) -> dict[tuple[int, bool], list[Listener]]:
-    """Port, and whether it is UDP's → who may listen to it, in the order of the doors."""
-    found: dict[tuple[int, bool], list[Listener]] = {}
-    for listener in listeners:
-        for step in dict.fromkeys(listener.door.steps):
-            found.setdefault((step.port, step.protocol is _UDP), []).append(listener)
-    return found
-
-
 class Sequences:
     """Every attempt under way at ``doors``, at most ``limit`` of them."""
 
     def __init__(self, doors: Iterable[Door], limit: int = Limits().attempts) -> None:
         self._limit = limit
-        self._listeners = [_listener(door) for door in doors]
-        self._heard_by = _heard_by(self._listeners)
+        self._listeners = [listener_of(door) for door in doors]
+        self._heard_by = heard_by(self._listeners)
         self._sources: dict[str, _Source] = {}
         # Attempts in the order they began: all at stage 1, and all of each timeout.
         self._first_stage: OrderedDict[_Attempt, None] = OrderedDict()
@@ -137,6 +110,7 @@ class Sequences:
         # No attempt is over before; so a flood need not look for one at each packet.
         self._quiet_until = _NEVER
         self._repeats = Repeats()
+        self._gate = Gate()
         # Sources that had an attempt, the last ones, with it if it took too long: whoever tries again
         # is known, and so is what he is too late for.
         self._recent: dict[str, _Attempt | None] = {}
@@ -147,19 +121,8 @@ class Sequences:
 
     def listens(self) -> tuple[Listen, ...]:
         """What there is to listen for."""
-        return tuple(
-            Listen(
-                step.protocol,
-                step.port,
-                step.port,
-                target=door.target,
-                required=door.required,
-                forbidden=door.forbidden,
-                can_wait=len(door.steps) > 1,
-            )
-            for door in (listener.door for listener in self._listeners)
-            for step in dict.fromkeys(door.steps)
-        )
+        found = (listens_of(listener) for listener in self._listeners)
+        return tuple(listen for listens in found for listen in listens)
 
     def feed(self, knock: Knock) -> list[AttemptEvent]:
         """What ``knock`` does, in the order it is to be told."""
@@ -167,8 +130,7 @@ class Sequences:
         events = self.expire(now)
         hearing = self.hearing(knock)
         if not hearing:
-            events += self._not_heard(knock)
-            return events
+            return [*events, *self._end_strict(knock), *self._not_heard(knock)]
         source = self._sources.get(knock.source)
         if source is None:
             source = _Source(knock.source)
@@ -213,16 +175,35 @@ class Sequences:
     def hearing(self, knock: Knock) -> list[Listener]:
         """Those who listen to ``knock``; without any it has no effect."""
         listeners = self._heard_by.get((knock.port, knock.protocol is _UDP), ())
-        return [one for one in listeners if one.fits_flags(knock) and one.fits_destination(knock)]
+        return [
+            one
+            for one in listeners
+            if one.fits_flags(knock)
+            and one.fits_destination(knock)
+            and (one.policy is None or self._gate.refusal(one.door, knock) is None)
+        ]
 
     def _not_heard(self, knock: Knock) -> list[AttemptEvent]:
         """Why nobody listens to ``knock``, if it is to a port of some sequence."""
         listeners = self._heard_by.get((knock.port, knock.protocol is _UDP), ())
         for one in listeners:
             if one.fits_destination(knock):
-                return [NotHeard(knock.time, knock, one.door, NotHeardCause.FLAGS)]
+                cause = NotHeardCause.FLAGS
+                if one.fits_flags(knock):
+                    cause = self._gate.refusal(one.door, knock) or cause
+                return [NotHeard(knock.time, knock, one.door, cause)]
         cause = NotHeardCause.NOT_ADDRESSED_HERE
         return [NotHeard(knock.time, knock, one.door, cause) for one in listeners[:1]]
+
+    def _end_strict(self, knock: Knock) -> list[AttemptEvent]:
+        """A connection to a port that no door hears ends the attempts at strict doors."""
+        source = self._sources.get(knock.source)
+        if source is None or knock.flags & _LOOKED_AT != int(Flags.SYN) or not knock.local:
+            return []
+        over = [a for a in source.attempts if a.listener.door.policy.strict]
+        for attempt in over:
+            self._end(attempt)
+        return [_ended(attempt, knock.time, EndCause.STRICT, knock) for attempt in over]
 
     def expire(self, now: float) -> list[AttemptEvent]:
         """The attempts whose time is over at ``now``, oldest deadline first."""
@@ -249,8 +230,8 @@ class Sequences:
                 self._end(attempt)
                 events.append(_ended(attempt, now, EndCause.ONE_TIME_USED))
         listeners = self._listeners
-        self._listeners = [_listener(new) if one.door is old else one for one in listeners]
-        self._heard_by = _heard_by(self._listeners)
+        self._listeners = [listener_of(new) if one.door is old else one for one in listeners]
+        self._heard_by = heard_by(self._listeners)
         return events
 
     def end_all(self, now: float, cause: EndCause) -> list[AttemptEvent]:
@@ -285,6 +266,10 @@ class Sequences:
                 attempt.stage += 1
                 attempt.last_port = knock.source_port
                 reached.append(attempt)
+            elif not repeated and _is_forgiven(attempt, knock):
+                attempt.forgiven += 1
+                forgiven = NotHeardCause.FORGIVEN
+                ended.append(NotHeard(knock.time, knock, attempt.listener.door, forgiven))
             elif not repeated:
                 self._end(attempt)
                 is_port = step.port == knock.port
@@ -322,6 +307,7 @@ class Sequences:
         events: list[AttemptEvent] = [StageReached(now, source.address, door, attempt.stage, quiet)]
         if attempt.stage == len(door.steps):
             events.append(Opened(now, source.address, door))
+            self._gate.opened(door, source.address, now)
             for other in [a for a in source.attempts if a.listener is attempt.listener]:
                 self._end(other)
                 if other is not attempt:
@@ -406,6 +392,12 @@ def _missed(late: _Attempt, knock: Knock, effects: Iterable[AttemptEvent]) -> li
         return []
     began = late.deadline - door.timeout
     return [NotHeard(knock.time, knock, door, NotHeardCause.TOO_LATE, began=began)]
+
+
+def _is_forgiven(attempt: _Attempt, knock: Knock) -> bool:
+    """Whether ``knock`` is the step just done, once more, and the door lets that pass."""
+    door = attempt.listener.door
+    return attempt.forgiven < door.policy.forgive and _is_step(door.steps[attempt.stage - 1], knock)
 
 
 def _is_step(step: Step, knock: Knock) -> bool:

@@ -146,6 +146,8 @@ def _command_waits(event: CommandWaits) -> Iterator[Line]:
 
 def _command_killed(event: CommandKilled) -> Iterator[Line]:
     text = "killed, since too many commands do not end (limits: commands)"
+    if event.seconds is not None:
+        text = f"killed after {event.seconds:g} s (command_timeout)"
     yield Line(f"{event.change.door}: {text}: {event.change.command}", audience=Audience.ALARM)
 
 
