@@ -25,7 +25,6 @@ from pyknockd.model.events import (
     StageReached,
 )
 from pyknockd.proof import Marked, Proofs, onetime
-from pyknockd.system import worker as worker_module
 from pyknockd.system.worker import Worker
 from tests.support.lab import PATIENCE
 
@@ -252,15 +251,13 @@ def test_a_file_that_stays_locked_opens_nothing_and_its_sequence_stays_in_force(
     assert Opened in kinds(guard.opens(1, 2))
 
 
-def test_where_too_many_wait_the_door_stays_shut_and_at_its_sequence(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_too_many_wait_the_door_stays_shut_and_at_its_sequence(file: Path) -> None:
     guard = Guard(once(file, 1, 2))
-    monkeypatch.setattr(worker_module, "MOST_WAITING", 0)
+    guard.worker._most_waiting = 0
     refused = guard.knock(1, 2)[-1]
     assert isinstance(refused, Refused) and refused.cause is RefusalCause.ONE_TIME_FILE
     assert "too many" in refused.text
-    monkeypatch.setattr(worker_module, "MOST_WAITING", 1)
+    guard.worker._most_waiting = 1
     assert Opened in kinds(guard.opens(1, 2))
 
 
