@@ -32,7 +32,7 @@ carried out come out of ``due``, and what becomes of them goes into ``take``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 
 from pyknockd.doors.opening import Opening, Plan, State
 from pyknockd.doors.register import Register
@@ -91,6 +91,10 @@ class Openings:
     def busy(self) -> bool:
         """Whether anything waits for its turn, is under way, or is due."""
         return self._schedule.busy
+
+    def sources(self, door: str) -> Collection[str]:
+        """Those with openings at ``door``."""
+        return self._register.sources(door)
 
     def allow(self, at_once: int) -> None:
         """Let so many changes be under way at the same time from now on."""

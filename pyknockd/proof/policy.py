@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pyknockd.model import Door, Knock
 from pyknockd.model.events import NotHeardCause
 
-MOST_COOLING = 8_192  # sources that have opened a door with a cooldown; of more the oldest may again
+MOST_COOLING = (
+    8_192  # sources that have opened a door with a cooldown; of more the oldest may again
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,11 @@ are known by having none of the options that every TCP sends. Where such a repea
 that is due, or a first one, it counts, and it ends no attempt. What had no effect is not remembered.
 
 A door's *policy* (policy.py) may have it not hear some sources, end its attempts with a connection to
-any other port, or let the step just done come again.
-
-Whatever happens is told, with its cause, also that a knock does nothing: that it begins no sequence and
-no attempt waits for it, or that the attempt which it was the next step of is over. The log leaves
-things out. Time comes with the knock, in seconds of a clock that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that
-are remembered (repeats.py). When ``limit`` is reached the oldest attempt at stage 1 makes room; those
-further on are kept, and a newcomer is turned away rather than one of them.
+any other port, or let the step just done come again. Whatever happens is told, with its cause, also
+that a knock does nothing; the log leaves things out. Time comes with the knock, in seconds of a clock
+that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that are remembered
+(repeats.py). When ``limit`` is reached the oldest attempt at stage 1 makes room; those further on are
+kept, and a newcomer is turned away rather than one of them.
 """
 
 from __future__ import annotations

@@ -102,6 +102,9 @@ def _refused(event: Refused) -> Iterator[Line]:
     elif event.cause is RefusalCause.TOO_MANY_WAIT:
         text = f"{event.door.name}: the door stays shut: too many commands wait already"
         yield Line(text, event.source)
+    elif event.cause is RefusalCause.TOO_MANY_OPEN:
+        text = f"the door stays shut: {event.door.policy.max_open} are in, which is max_open"
+        yield Line(f"{event.door.name}: {text}", event.source)
     else:
         yield Line(f"{event.door.name}: the door stays shut: {event.text}")
 

@@ -80,6 +80,11 @@ def _too_late(event: AttemptEnded) -> str:
     return f"{_due(event)} had not come {seconds} after the first knock, which is seq_timeout"
 
 
+def _strict(event: AttemptEnded) -> str:
+    came = "another port" if event.knock is None else str(event.knock.port)
+    return f"a connection to {came} came where {_due(event)} was due, and the door is strict"
+
+
 _ENDS: dict[EndCause, Callable[[AttemptEnded], str]] = {
     EndCause.WRONG_PORT: _wrong_port,
     EndCause.WRONG_PROTOCOL: _wrong_protocol,
@@ -88,6 +93,7 @@ _ENDS: dict[EndCause, Callable[[AttemptEnded], str]] = {
     EndCause.RELOAD: lambda _: "the configuration was read again",
     EndCause.ONE_TIME_USED: lambda _: "somebody else has used this one-time sequence",
     EndCause.OPENED: lambda _: "another attempt at this door was faster, and has opened it",
+    EndCause.STRICT: _strict,
     EndCause.CAPTURE_ENDED: lambda event: f"{_due(event)} had not come when the capture ended",
 }
 
@@ -150,6 +156,15 @@ _NOT_HEARD: dict[NotHeardCause, Callable[[NotHeard], str]] = {
     NotHeardCause.NO_ATTEMPT: _no_attempt,
     NotHeardCause.WRONG_PROTOCOL: lambda event: _other_protocol(event.knock),
     NotHeardCause.NEAR_PORT: _near_port,
+    NotHeardCause.DENIED: lambda event: (
+        f"{_came(event)}, and allow or deny of this door keep {event.knock.source} out"
+    ),
+    NotHeardCause.COOLDOWN: lambda event: (
+        f"{_came(event)} within {event.door.policy.cooldown:g} s after this source has opened the door"
+    ),
+    NotHeardCause.FORGIVEN: lambda event: (
+        f"{_came(event)} again right after it was done, which the door forgives"
+    ),
     NotHeardCause.NOT_LISTENED_ON: _not_listened_on,
 }
 
@@ -167,6 +182,7 @@ _REFUSALS = {
     RefusalCause.START_COMMAND_TOO_LONG: "its start_command is too long with the address in it",
     RefusalCause.STOP_COMMAND_TOO_LONG: "its stop_command is too long with the address in it",
     RefusalCause.TOO_MANY_WAIT: "too many commands wait already",
+    RefusalCause.TOO_MANY_OPEN: "as many are in as max_open allows",
 }
 
 

@@ -7,6 +7,7 @@ import random
 import resource
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 from itertools import count
 from random import Random
 
@@ -14,7 +15,7 @@ import pytest
 
 from pyknockd.capture.decode import Frame, knock_of
 from pyknockd.config.knockd_conf import parse
-from pyknockd.model import Door, Flags, Knock, Link, Protocol, Step
+from pyknockd.model import Door, Flags, Knock, Link, Policy, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
@@ -595,3 +596,70 @@ def test_hostile_frames_leave_no_trace() -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert len(sequences) <= 500
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 10 * 1024
+
+
+def guarded(policy: Policy, *ports: int) -> Sequences:
+    flags = (Flags.SYN, Flags.ACK)
+    return Sequences([replace(door(*ports, flags=flags), policy=policy)])
+
+
+def why(events: list[AttemptEvent]) -> list[EndCause | NotHeardCause]:
+    return [event.cause for event in events if isinstance(event, (AttemptEnded, NotHeard))]
+
+
+def test_a_scan_cannot_walk_into_a_strict_door() -> None:
+    sequences = guarded(Policy(strict=True), 3, 5, 7)
+    for port in range(1, 10):
+        events = feed(sequences, knock(port), port / 10)
+        assert not any(isinstance(event, Opened) for event in events)
+    assert why(feed(sequences, knock(3), 2.0)) == []
+    assert why(feed(sequences, knock(99), 2.1)) == [EndCause.STRICT]
+    # And whoever knocks at nothing else gets in.
+    for port in (3, 5, 7):
+        events = feed(sequences, knock(port), 3.0)
+    assert any(isinstance(event, Opened) for event in events)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        knock(99, flags=Flags.SYN | Flags.ACK),
+        knock(99, flags=Flags.ACK),
+        knock(99, to=ELSEWHERE),
+        knock(99, "198.51.100.9"),
+        knock(99, protocol=UDP),
+    ],
+)
+def test_what_is_no_connection_to_here_ends_no_strict_attempt(other: Knock) -> None:
+    sequences = guarded(Policy(strict=True), 3, 5)
+    feed(sequences, knock(3), 1.0)
+    assert why(feed(sequences, other, 1.1)) == []
+    assert any(isinstance(event, Opened) for event in feed(sequences, knock(5), 1.2))
+
+
+def test_so_many_repeats_of_the_step_just_done_are_forgiven() -> None:
+    sequences = guarded(Policy(forgive=1), 3, 5, 7)
+    feed(sequences, knock(3), 1.0)
+    feed(sequences, knock(5), 1.1)
+    assert why(feed(sequences, knock(5), 1.2)) == [NotHeardCause.FORGIVEN]
+    assert why(feed(sequences, knock(5), 1.3)) == [EndCause.WRONG_PORT]
+    for port in (3, 5, 5):
+        feed(sequences, knock(port), 2.0)
+    assert any(isinstance(event, Opened) for event in feed(sequences, knock(7), 2.1))
+
+
+def test_a_wrong_step_is_not_forgiven() -> None:
+    sequences = guarded(Policy(forgive=5), 3, 5, 7)
+    for port in (3, 5):
+        feed(sequences, knock(port), 1.0)
+    assert why(feed(sequences, knock(3), 1.1)) == [EndCause.WRONG_PORT]
+
+
+def test_who_is_not_let_in_is_told_why() -> None:
+    sequences = guarded(Policy(deny=(ip_network("198.51.100.1"),), cooldown=10.0), 3, 5)
+    assert why(feed(sequences, knock(3), 1.0)) == [NotHeardCause.DENIED]
+    for port in (3, 5):
+        events = feed(sequences, knock(port, "198.51.100.2"), 1.0)
+    assert any(isinstance(event, Opened) for event in events)
+    assert why(feed(sequences, knock(3, "198.51.100.2"), 5.0)) == [NotHeardCause.COOLDOWN]
+    assert why(feed(sequences, knock(3, "198.51.100.2"), 11.0)) == []
