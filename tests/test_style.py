@@ -42,7 +42,7 @@ ONLY_IN = {
     "iptc": {"firewall.legacy.tables"},
     "nftables": {"firewall.nft.tables"},
     "sqlite3": {"doors.store"},
-    "yaml": {"config.settings"},
+    "yaml": {"config.nodes"},
     "subprocess": {"system.process"},
 }
 # Whom a room may import besides itself, system and model: nobody who is not named here.

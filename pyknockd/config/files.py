@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pyknockd.config.joined import joined
 from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Config, Extras, Remark, Severity, Step
 from pyknockd.proof import onetime
@@ -46,12 +47,15 @@ def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool
     first = partial(first_sequence, to_be_used=to_be_used)
     reading = parse(text, interface_given=interface_given, first_sequence=first)
     extras, remarks = _extras(extras_path)
+    together = joined(reading.config.doors, extras.doors, first_sequence)
+    remarks = (*remarks, *together.remarks)
     lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
-    secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
+    secrets = {path, *(d.one_time_file for d in together.doors if d.one_time_file)}
     lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
-    if reading.mistakes or remarks:
+    if reading.mistakes or any(one.severity is Severity.MISTAKE for one in remarks):
         raise ConfigError(lines, reading.said)
-    return Loaded(replace(reading.config, extras=extras), reading.said, tuple(lines))
+    config = replace(reading.config, doors=together.doors, extras=extras)
+    return Loaded(config, reading.said, tuple(lines))
 
 
 def first_sequence(path: str, *, to_be_used: bool = True) -> tuple[Step, ...] | str:

@@ -5,13 +5,11 @@ knockd.conf stays a file that knockd can read, so that going back is always poss
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from dataclasses import replace
 
-import yaml
-
-from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Severity, Timers
+from pyknockd.config import nodes, policies
+from pyknockd.config.nodes import Node, Remarks
+from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Timers
 
 # limit → lowest and highest value
 _LIMITS = {
@@ -25,109 +23,59 @@ _LIMITS = {
 }
 
 
-@dataclass(slots=True)
-class _Draft:
-    extras: Extras = Extras()
-    remarks: list[Remark] = field(default_factory=list)
-
-    def mistake(self, node: yaml.Node, text: str) -> None:
-        self.remarks.append(Remark(Severity.MISTAKE, node.start_mark.line + 1, text))
-
-
 def parse(text: str) -> tuple[Extras, tuple[Remark, ...]]:
     """The settings, usable if there is no remark, and every mistake with its line."""
     draft = _Draft()
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except RecursionError:
-        return draft.extras, (Remark(Severity.MISTAKE, 1, "it is nested too deeply"),)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else 1
-        problem = getattr(error, "problem", None) or "not text"
-        return draft.extras, (Remark(Severity.MISTAKE, line, f"not YAML: {problem}"),)
-    if root is not None and root.value != "":  # neither nothing nor an empty document
-        _read_mapping(draft, root, _KEYS, "the file")
-    return draft.extras, tuple(draft.remarks)
+    root = nodes.compose(text, draft.remarks)
+    if root is not None:
+        setters = {
+            "interfaces": draft.set_interfaces,
+            "limits": draft.set_limits,
+            "timers": draft.set_timers,
+            "doors": draft.set_doors,
+        }
+        nodes.read_table(root, setters, "the file", draft.remarks)
+    return draft.extras, tuple(draft.remarks.found)
 
 
-_Setter = Callable[[_Draft, yaml.Node], None]
+class _Draft:
+    """The settings while the file is read, a method for each key."""
 
+    def __init__(self) -> None:
+        self.extras = Extras()
+        self.remarks = Remarks()
 
-def _read_mapping(draft: _Draft, node: yaml.Node, keys: dict[str, _Setter], place: str) -> None:
-    if not isinstance(node, yaml.MappingNode):
-        draft.mistake(node, f"found {_shown(node)}; expected {place} to hold KEY: VALUE")
-        return
-    seen = set()
-    for key_node, value in node.value:
-        key = str(key_node.value)
-        setter = keys.get(key)
-        if setter is None:
-            draft.mistake(key_node, _unknown(key, keys, place))
-        elif key in seen:
-            draft.mistake(key_node, f"{key} is there twice")
-        else:
-            setter(draft, value)
-        seen.add(key)
+    def set_interfaces(self, node: Node) -> None:
+        what = f"a list of names, {ANY_INTERFACE} or {AUTO_INTERFACE}"
+        names = nodes.texts(node, what, "", self.remarks)
+        if names is not None and all(policies.is_interface(name) for name in names):
+            self.extras = replace(self.extras, interfaces=names)
+        elif names is not None:
+            self.remarks.expected(node, what)
 
+    def set_timers(self, node: Node) -> None:
+        known = {timers.value: timers for timers in Timers}
+        word = nodes.one_of(node, known, "", self.remarks)
+        if word is not None:
+            self.extras = replace(self.extras, timers=known[word])
 
-def _unknown(key: str, keys: dict[str, _Setter], place: str) -> str:
-    near = get_close_matches(key, keys, n=1, cutoff=0.0)
-    return f"no key {key} in {place}; did you mean {near[0]}? There are {', '.join(keys)}"
+    def set_doors(self, node: Node) -> None:
+        doors = policies.doors_of(node, self.remarks)
+        self.extras = replace(self.extras, doors=doors)
 
+    def set_limits(self, node: Node) -> None:
+        limits: dict[str, int] = {}
 
-def _set_interfaces(draft: _Draft, node: yaml.Node) -> None:
-    expected = f"expected a list of names, {ANY_INTERFACE} or {AUTO_INTERFACE}"
-    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    names = [one.value for one in nodes if isinstance(one, yaml.ScalarNode) and one.value]
-    if len(names) != len(nodes) or not names:
-        draft.mistake(node, f"found {_shown(node)}; {expected}")
-        return
-    draft.extras = replace(draft.extras, interfaces=tuple(names))
+        def setter(name: str) -> nodes.Setter:
+            low, high = _LIMITS[name]
 
+            def set_limit(value: Node) -> None:
+                number = nodes.whole_number(value, low, high, name, self.remarks)
+                if number is not None:
+                    limits[name] = number
 
-def _set_timers(draft: _Draft, node: yaml.Node) -> None:
-    known = {timers.value: timers for timers in Timers}
-    if not isinstance(node, yaml.ScalarNode) or node.value not in known:
-        draft.mistake(node, f"found {_shown(node)}; expected {' or '.join(known)}")
-        return
-    draft.extras = replace(draft.extras, timers=known[node.value])
+            return set_limit
 
-
-def _set_limits(draft: _Draft, node: yaml.Node) -> None:
-    _read_mapping(draft, node, {name: _limit_setter(name) for name in _LIMITS}, "limits")
-
-
-def _limit_setter(name: str) -> _Setter:
-    low, high = _LIMITS[name]
-
-    def set_limit(draft: _Draft, node: yaml.Node) -> None:
-        number = _whole_number(node)
-        if number is None or not low <= number <= high:
-            draft.mistake(
-                node, f"{name}: found {_shown(node)}; expected a number from {low} to {high}"
-            )
-            return
-        changes: dict[str, int] = {name: number}
-        limits: Limits = replace(draft.extras.limits, **changes)
-        draft.extras = replace(draft.extras, limits=limits)
-
-    return set_limit
-
-
-def _whole_number(node: yaml.Node) -> int | None:
-    text = node.value.replace("_", "") if isinstance(node, yaml.ScalarNode) else ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
-
-
-def _shown(node: yaml.Node) -> str:
-    if isinstance(node, yaml.ScalarNode):
-        return repr(node.value)
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
-
-
-_KEYS: dict[str, _Setter] = {
-    "interfaces": _set_interfaces,
-    "limits": _set_limits,
-    "timers": _set_timers,
-}
+        nodes.read_table(node, {name: setter(name) for name in _LIMITS}, "limits", self.remarks)
+        changed: Limits = replace(self.extras.limits, **limits)
+        self.extras = replace(self.extras, limits=changed)

@@ -80,6 +80,18 @@ def expand(template: str, source: str, door: Door | None = None) -> str:
 
 
 def templates(doors: Iterable[Door]) -> list[str]:
-    """Every command of these doors, before an address is filled in."""
-    commands = [command for door in doors for command in (door.opening, door.closing)]
-    return [text for command in commands for text in (command.v4, command.v6) if text]
+    """Every command of these doors, with ``%IP%`` where an address or its network is filled in."""
+    found = []
+    for door in doors:
+        for command in (door.opening, door.closing):
+            found += [_template(text, door) for text in (command.v4, command.v6) if text]
+    return found
+
+
+def _template(text: str, door: Door) -> str:
+    if not door.has_policy:
+        return text
+    values = (PLACEHOLDER, door.name, "4")
+    for placeholder, value in zip(OTHER_PLACEHOLDERS, values, strict=True):
+        text = text.replace(placeholder, value)
+    return text
