@@ -5,6 +5,7 @@ Everything here is a frozen value. Times are seconds as ``float``; addresses are
 happens is in ``pyknockd.model.events``.
 """
 
+from pyknockd.model.alerts import Alert, Per, When
 from pyknockd.model.changes import Change, ChangeKind
 from pyknockd.model.configuration import (
     ANY_INTERFACE,
@@ -26,6 +27,7 @@ __all__ = [
     "ANY_INTERFACE",
     "AUTO_INTERFACE",
     "PLACEHOLDER",
+    "Alert",
     "Change",
     "ChangeKind",
     "Command",
@@ -40,12 +42,14 @@ __all__ = [
     "Link",
     "Listen",
     "Network",
+    "Per",
     "Policy",
     "Protocol",
     "Remark",
     "Severity",
     "Step",
     "Timers",
+    "When",
     "expand",
     "templates",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from pyknockd.model.alerts import Alert
 from pyknockd.model.changes import Change
 from pyknockd.model.doors import Door, Step
 from pyknockd.model.packets import Knock
@@ -298,6 +299,16 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Alerted:
+    """What ``alert`` counts has happened too often; ``source`` and ``door`` are the last one's."""
+
+    time: float
+    alert: Alert
+    source: str
+    door: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyThere:
     """What ``change`` was to make is there, and not by us: it stays, and nothing is planned."""
 
@@ -460,4 +471,4 @@ DaemonEvent = (
     | InternalFault
     | Stopping
 )
-Event = AttemptEvent | ChangeEvent | Standing | Closed | CaptureEvent | DaemonEvent
+Event = AttemptEvent | ChangeEvent | Alerted | Standing | Closed | CaptureEvent | DaemonEvent
