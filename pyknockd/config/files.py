@@ -45,8 +45,13 @@ def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool
     """
     text = _text(path)
     first = partial(first_sequence, to_be_used=to_be_used)
-    reading = parse(text, interface_given=interface_given, first_sequence=first)
     extras, remarks = _extras(extras_path)
+    reading = parse(
+        text,
+        interface_given=interface_given,
+        first_sequence=first,
+        spoken_of={door.name for door in extras.doors},
+    )
     together = joined(reading.config.doors, extras.doors, first_sequence)
     remarks = (*remarks, *together.remarks)
     lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)

@@ -19,13 +19,22 @@ from pyknockd.model.configuration import (
     Severity,
     Timers,
 )
-from pyknockd.model.doors import PLACEHOLDER, Command, Door, Step, expand, templates
+from pyknockd.model.doors import (
+    OTHER_PLACEHOLDERS,
+    PLACEHOLDER,
+    Command,
+    Door,
+    Step,
+    expand,
+    templates,
+)
 from pyknockd.model.packets import Flags, Knock, Link, Listen, Protocol
 from pyknockd.model.policy import Network, Policy
 
 __all__ = [
     "ANY_INTERFACE",
     "AUTO_INTERFACE",
+    "OTHER_PLACEHOLDERS",
     "PLACEHOLDER",
     "Alert",
     "Change",
