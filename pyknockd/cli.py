@@ -26,7 +26,7 @@ from pyknockd.doors import Journal
 from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, templates
 from pyknockd.model.events import Event, Side, Trouble
-from pyknockd.report import Log, Report
+from pyknockd.report import Log, Priority, Report
 from pyknockd.system.background import (
     AlreadyRunning,
     PidFile,
@@ -37,6 +37,7 @@ from pyknockd.system.background import (
 )
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
+from pyknockd.system.systemd import is_fenced, level
 from pyknockd.system.trust import inside, withdraw_environment
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         "-i",
         "--interface",
         metavar="NAME",
-        help="listen on these, any or auto (default: eth0, else the default route's)",
+        help="listen on these, any or auto (the default: eth0, else the default route's interface,"
+        " else the only one)",
     )
     add("-d", "--daemon", action="store_true", help="run in the background")
     add("-c", "--config", metavar="FILE", default=CONFIG_PATH, help=f"default {CONFIG_PATH}")
@@ -129,9 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _serve(options) if options.read is None else _replay(options)
     except ConfigError as error:
-        _show(options, error.said, error.lines)
+        _show(options, error.said, error.lines, Priority.ERROR)
     except (StartError, CaptureError, AlreadyRunning) as error:
-        print(f"knockd: {error}", file=sys.stderr)
+        print(f"{level(2, Priority.ERROR.value)}knockd: {error}", file=sys.stderr)
     return 1
 
 
@@ -155,7 +157,7 @@ def _serve(options: argparse.Namespace) -> int:
         world = World(
             _capture(options, config),
             signals,
-            Report(log, look_up=options.lookup),
+            Report(log, look_up=options.lookup, fenced=is_fenced()),
             journal,
             partial(_read_again, options, folder),
             options.config,
@@ -260,7 +262,7 @@ def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Co
         to_be_used=options.read is None,
     )
     if show:
-        _show(options, loaded.said, loaded.warnings)
+        _show(options, loaded.said, loaded.warnings, Priority.WARNING)
     config = loaded.config
     config = replace(
         config,
@@ -289,9 +291,14 @@ def _read_again(options: argparse.Namespace, folder: str) -> Config:
         return _read(options, folder)
 
 
-def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:
+def _show(
+    options: argparse.Namespace, said: Sequence[str], lines: Sequence[str], priority: Priority
+) -> None:
+    """What was read to standard output, if that is asked for; complaints to standard error."""
+    mark = level(2, priority.value)
+    complaints = [f"{mark}{line}" for line in lines]
     # As bytes: what is in the file need not be text in anybody's encoding.
-    for stream, texts in ((sys.stdout, said if options.debug else ()), (sys.stderr, lines)):
+    for stream, texts in ((sys.stdout, said if options.debug else ()), (sys.stderr, complaints)):
         data = "".join(f"{line}\n" for line in texts).encode("utf-8", "surrogateescape")
         stream.flush()
         stream.buffer.write(data)

@@ -36,7 +36,8 @@ Sends one packet to each PORT of HOST, one after the other.
   -V, --version      print the version and stop
   -h, --help         print this text and stop
 
-PORT is a number or a service name, PROTO is tcp (if none is given) or udp.
+PORT is a number or a service name, PROTO is tcp (if none is given) or udp. Ports stand apart by
+blanks or, as in knockd.conf, by commas.
 For example:  knock gate.example.org 7000 8000:udp 9000:tcp"""
 VERSION = f"knock 0.8\npyknockd {__version__}"
 
@@ -47,6 +48,8 @@ MAX_DELAY_MS = 2**31 - 1
 MAX_PORT = 2**16 - 1
 
 # What C's atoi and strtoul take for a decimal number: blanks, a sign, digits.
+# A list of ports as others may write it.
+_LIST = re.compile(r"[0-9]+[^0-9A-Za-z]+[0-9]+")
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)")
 # The SYN has gone out: no answer yet, answered at once, or (a near host) refused at once.
 _SENT = frozenset({errno.EINPROGRESS, 0, errno.ECONNREFUSED})
@@ -128,9 +131,21 @@ def read_delay(text: str) -> float:
     return milliseconds / 1000
 
 
+def read_hits(text: str, udp: bool) -> list[Hit]:
+    """One argument → its hits; in one with commas are several, as in knockd.conf's sequences."""
+    return [read_hit(part.strip() if "," in text else part, udp) for part in text.split(",")]
+
+
 def read_hit(text: str, udp: bool) -> Hit:
-    """``PORT[:PROTO]`` → a hit. Like knock 0.8, any PROTO but exactly ``udp`` means TCP."""
+    """``PORT[:PROTO]`` → a hit. Like knock 0.8, any PROTO but exactly ``udp`` means TCP.
+
+    Also understood is ``PORT/PROTO``, as ports are written elsewhere, with no PROTO but these two.
+    """
     label, colon, name = text.partition(":")
+    if not colon and "/" in text:
+        label, colon, name = text.partition("/")
+        if name not in ("tcp", "udp"):
+            raise ClientError(f"{text!r}: no protocol {name!r}; write {label}:tcp or {label}:udp")
     protocol = Protocol.UDP if udp or name == "udp" else Protocol.TCP
     if colon and name not in ("tcp", "udp"):
         warn(f"warning: {text!r}: no protocol {name!r}, taken for {protocol.name.lower()}")
@@ -140,7 +155,7 @@ def read_hit(text: str, udp: bool) -> Hit:
 def resolve_port(text: str, protocol: Protocol) -> int:
     """A port's number, or its name in services(5); raises ClientError if it is neither."""
     if not text:
-        raise ClientError("a port is missing: an empty argument, or nothing before the ':'")
+        raise ClientError("a port is missing: nothing between two commas, or before the ':'")
     number = _NUMBER.fullmatch(text)
     if number:
         if not 0 <= int(number[1]) <= MAX_PORT:
@@ -150,7 +165,12 @@ def resolve_port(text: str, protocol: Protocol) -> int:
         # Bytes, since Python would have str be valid UTF-8.
         found = socket.getaddrinfo(None, os.fsencode(text))
     except socket.gaierror as error:
-        raise ClientError(f"failed to resolve port {text!r}: no service of that name") from error
+        hint = f"write a number from 0 to {MAX_PORT}"
+        if _LIST.search(text):
+            hint = "ports stand apart by blanks: knock gate.example.org 7000 8000:udp"
+        raise ClientError(
+            f"failed to resolve port {text!r}: no service of that name; {hint}"
+        ) from error
     # A name that the other protocol alone has will do: knock 0.8 sends ssh:udp to port 22.
     ports = {kind: int(address[1]) for _, kind, _, _, address in reversed(found)}
     return ports.get(socket_kind(protocol), int(found[0][4][1]))
@@ -158,11 +178,19 @@ def resolve_port(text: str, protocol: Protocol) -> int:
 
 def resolve_host(host: str, family: socket.AddressFamily) -> Address:
     """The first address of ``host`` in the system's order of preference (RFC 6724)."""
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]  # as an IPv6 address stands in a URL
     try:
         # Bytes, since Python would rewrite str as an international domain name.
         found = socket.getaddrinfo(os.fsencode(host), None, family)
     except socket.gaierror as error:
-        raise ClientError(f"failed to resolve host {host!r}: {error.strerror}") from error
+        only = {
+            socket.AF_INET: "; -4 wants an IPv4 address",
+            socket.AF_INET6: "; -6 wants an IPv6 one",
+        }
+        raise ClientError(
+            f"failed to resolve host {host!r}: {error.strerror}{only.get(family, '')}"
+        ) from error
     kind, _, _, _, address = found[0]
     return Address(kind, str(address[0]), *(int(field) for field in address[2:]))
 
@@ -190,7 +218,7 @@ def knock(options: Options) -> bool:
 
     Pauses after the last hit as well, as knock 0.8 does: ``knock -d 500 … && ssh …`` counts on it.
     """
-    hits = [read_hit(text, options.udp) for text in options.ports]
+    hits = [hit for text in options.ports for hit in read_hits(text, options.udp)]
     address = resolve_host(options.host, options.family)
     complete = True
     for hit in hits:

@@ -98,7 +98,8 @@ class Daemon:
         self._capture = world.capture(self._flood)
         self._capture.listen(self._proofs.listens())
         self._selector = selectors.DefaultSelector()
-        for source in (self._capture, world.signals, self._worker, world.journal, world.report.log):
+        sources = (world.signals, self._worker, self._doors, world.journal, world.report.log)
+        for source in (self._capture, *sources):
             self._selector.register(source, selectors.EVENT_READ)
         self._only_signals = selectors.DefaultSelector()
         self._only_signals.register(world.signals, selectors.EVENT_READ)
@@ -271,7 +272,7 @@ class Daemon:
 
     def _heed_limits(self, config: Config) -> None:
         limits = config.extras.limits
-        self._report.most_first_lines = limits.log_lines
+        self._report.allow(limits.log_lines)
         self._doors.change_limits(limits)
         self._flood.rate, self._flood.most = limits.first_knocks, limits.attempts
         # What was put aside for longer is of no more use to any attempt.

@@ -13,8 +13,10 @@ from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Config, Extras, Remark, Severity, Step
 from pyknockd.proof import onetime
 from pyknockd.system.python import advice
+from pyknockd.system.text import printable
 
 MOST_BYTES = 16 << 20
+MOST_SETTINGS_BYTES = 64 << 10  # it is read slowly, and need not be long
 
 
 class ConfigError(Exception):
@@ -57,6 +59,7 @@ def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool
     lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
     secrets = {path, *(d.one_time_file for d in together.doors if d.one_time_file)}
     lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
+    lines = [printable(line) for line in lines]
     if reading.mistakes or any(one.severity is Severity.MISTAKE for one in remarks):
         raise ConfigError(lines, reading.said)
     config = replace(reading.config, doors=together.doors, extras=extras)
@@ -78,7 +81,7 @@ def _text(path: str) -> str:
 def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
     if not os.path.lexists(path) or path == os.devnull:
         return Extras(), ()
-    text = _content(path).decode("utf-8", "replace")
+    text = _content(path, MOST_SETTINGS_BYTES).decode("utf-8", "replace")
     # Only here: few hosts have the file, and PyYAML is a library of its own.
     try:
         from pyknockd.config import settings as extras
@@ -87,18 +90,18 @@ def _extras(path: str) -> tuple[Extras, tuple[Remark, ...]]:
     return extras.parse(text)
 
 
-def _content(path: str) -> bytes:
+def _content(path: str, most: int = MOST_BYTES) -> bytes:
     """What is in a plain file. Anything else could be read for ever: ConfigError."""
     try:
         # Without O_NONBLOCK a FIFO would be waited for.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError([f"knockd: cannot read {path}: it is no plain file"])
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise ConfigError([f"knockd: cannot read {path}: {error.strerror}"]) from error
-    if len(content) > MOST_BYTES:
-        raise ConfigError([f"knockd: {path} is larger than {MOST_BYTES} bytes"])
+    if len(content) > most:
+        raise ConfigError([f"knockd: {path} is larger than {most} bytes"])
     return content
 
 

@@ -130,12 +130,13 @@ def parse(
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Number and text of each line; one that is too long goes on as if it were the next."""
     for number, line in enumerate(text.split("\n"), start=1):
-        rest = line
-        while size_in_bytes(rest) + 1 > _LINE_BYTES:
-            part = cut(rest, _LINE_BYTES)
-            yield number, part
-            rest = rest[len(part) :]
-        yield number, rest
+        if len(line) < _LINE_BYTES and size_in_bytes(line) < _LINE_BYTES:
+            yield number, line
+            continue
+        data = line.encode("utf-8", "surrogateescape")
+        # One of exactly so many bytes leaves its line feed to the next, which is empty.
+        for start in range(0, len(data) + 1, _LINE_BYTES):
+            yield number, data[start : start + _LINE_BYTES].decode("utf-8", "surrogateescape")
 
 
 def _no_steps(door: Door) -> str:

@@ -58,7 +58,7 @@ class Table:
 
 
 Node = Scalar | Listing | Table
-MOST_NODES = 100_000  # an alias in an alias in an alias is more than any file is meant to hold
+MOST_NODES = 100_000
 
 
 @dataclass(slots=True)
@@ -90,7 +90,6 @@ def compose(text: str, remarks: Remarks) -> Node | None:
         return None
     try:
         root = loader.get_single_node()
-        return None if root is None or root.value == "" else reading.node(root)
     except RecursionError:
         reading.no_yaml(loader.index, "it is nested too deeply")
     except yaml.MarkedYAMLError as error:
@@ -98,7 +97,13 @@ def compose(text: str, remarks: Remarks) -> Node | None:
         reading.no_yaml(loader.index if mark is None else mark.index, error.problem or "")
     except (ValueError, OverflowError) as error:  # "\\UFFFFFFFF" is no character
         reading.no_yaml(loader.index, str(error))
+    else:
+        return None if root is None or root.value == "" else reading.whole(root)
     return None
+
+
+class _TooMuch(Exception):
+    """There are more nodes than there may be."""
 
 
 @dataclass(slots=True)
@@ -114,10 +119,18 @@ class _Reading:
         # Not the mark's line: YAML's lines end in more ways than those of any editor.
         return self.text.count("\n", 0, index) + 1
 
+    def whole(self, root: yaml.Node) -> Node | None:
+        """Every node; None with a mistake if aliases make more of them than any file is meant to hold."""
+        try:
+            return self.node(root)
+        except (RecursionError, _TooMuch):
+            self.no_yaml(root.start_mark.index, "its aliases (*) make too much of it")
+            return None
+
     def node(self, node: yaml.Node) -> Node:
         self.count += 1
         if self.count > MOST_NODES:
-            raise ValueError("it holds too much")
+            raise _TooMuch
         line = self.line(node.start_mark.index)
         if isinstance(node, yaml.MappingNode):
             pairs = (Pair(self.node(key), self.node(value)) for key, value in node.value)

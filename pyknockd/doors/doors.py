@@ -40,6 +40,10 @@ class Doors:
         self._runner = Runner(self._firewall, limits)
         self._openings = Openings(limits.commands, journal.save)
 
+    def fileno(self) -> int:
+        """Readable when ``work`` has something to tell."""
+        return self._runner.fileno()
+
     def prepare(self, doors: Iterable[Door], now: float) -> list[Event]:
         """Find out how each command will be run, and load what that takes."""
         prepared = self._firewall.prepare(templates(doors))

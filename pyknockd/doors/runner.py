@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,6 +13,7 @@ from pyknockd.model.events import (
     CommandEnded,
     CommandHung,
     CommandKilled,
+    CommandOutput,
     CommandStarted,
     GivenUp,
     LeftToProgram,
@@ -21,7 +22,8 @@ from pyknockd.model.events import (
     RuleGone,
     RuleHidden,
 )
-from pyknockd.system.process import CommandError, Programs
+from pyknockd.system.outputs import Outputs, Printed
+from pyknockd.system.process import QUIET, CommandError, Programs
 
 LOCK_RETRY_SECONDS = 0.005
 LOCK_TOLD_SECONDS = 1.0  # how long another program may hold iptables' lock without a word
@@ -65,10 +67,15 @@ class Runner:
         self.limits = limits
         self._firewall = firewall
         self._programs = Programs()
+        self._outputs = Outputs()
         self._under_way: dict[Change, _UnderWay] = {}
 
     def __len__(self) -> int:
         return len(self._under_way)
+
+    def fileno(self) -> int:
+        """Readable when a program has printed something: then ``work`` has something to tell."""
+        return self._outputs.fileno()
 
     def begin(self, change: Change, now: float) -> Iterator[ChangeEvent]:
         """Carry ``change`` out, or begin to. Each event comes before what it speaks of is done."""
@@ -89,8 +96,11 @@ class Runner:
 
     def work(self, now: float) -> Iterator[ChangeEvent]:
         """What has come to pass since the last call."""
-        for ended in self._programs.ended():
+        over = self._programs.ended()  # first: what they have printed is all there by then
+        yield from _printed(self._outputs.read(now), now)
+        for ended in over:
             if isinstance(ended.key, Change):
+                yield from _printed(self._outputs.rest(ended.key.door), now)
                 yield from self._program_ended(self._under_way[ended.key], ended.status, now)
         for under_way in list(self._under_way.values()):
             if under_way.phase is Phase.LOCKED_OUT:
@@ -104,7 +114,8 @@ class Runner:
 
     def next_deadline(self, now: float) -> float | None:
         """When ``work`` is to be called at the latest, or None. An ended program calls for it too."""
-        deadlines = []
+        resumes = self._outputs.next_deadline()
+        deadlines = [] if resumes is None else [resumes]
         for under_way in self._under_way.values():
             if under_way.phase is Phase.LOCKED_OUT:
                 retry = _SLOW_RETRY_SECONDS if under_way.told else LOCK_RETRY_SECONDS
@@ -168,8 +179,10 @@ class Runner:
         self, under_way: _UnderWay, words: Sequence[str], now: float, phase: Phase = Phase.RUNNING
     ) -> Iterator[ChangeEvent]:
         under_way.phase, under_way.since = phase, now
+        change = under_way.change
+        output = QUIET if phase is Phase.LOOKING else self._outputs.writer(change.door)
         try:
-            self._programs.start(under_way.change, words, quiet=phase is Phase.LOOKING)
+            self._programs.start(change, words, output)
         except CommandError as error:
             yield from self._ended(under_way, error.status, now, problem=str(error))
 
@@ -215,6 +228,11 @@ class Runner:
     ) -> Iterator[ChangeEvent]:
         del self._under_way[under_way.change]
         yield CommandEnded(now, under_way.change, status, already, problem)
+
+
+def _printed(found: Iterable[Printed], now: float) -> Iterator[ChangeEvent]:
+    for one in found:
+        yield CommandOutput(now, one.name, one.lines, one.left_out)
 
 
 def _is_iptables(change: Change) -> bool:

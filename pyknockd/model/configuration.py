@@ -24,7 +24,7 @@ class Limits:
     """How much of each thing there may be.
 
     ``first_knocks`` are those of unknown sources that are looked at in a second, before the others
-    are put aside; ``log_lines`` the ``Stage`` lines a second that are not left out; ``history_rows``
+    are put aside; ``log_lines`` the lines a second of each kind that are not left out; ``history_rows``
     and ``history_days`` how much of the past the journal keeps.
     """
 

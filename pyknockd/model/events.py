@@ -220,6 +220,16 @@ class CommandEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandOutput:
+    """A program of ``door`` has printed ``lines``, and so many more that are left out."""
+
+    time: float
+    door: str
+    lines: tuple[str, ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CommandHung:
     """A change has been under way for so many ``seconds`` that nothing waits for it any more.
 
@@ -449,6 +459,7 @@ ChangeEvent = (
     | CommandStarted
     | LooksFirst
     | CommandEnded
+    | CommandOutput
     | CommandHung
     | CommandKilled
     | GivenUp

@@ -7,6 +7,7 @@ from enum import Enum
 
 from pyknockd.model import ChangeKind, Knock
 from pyknockd.model.events import (
+    Alerted,
     AlreadyThere,
     AttemptEnded,
     Closed,
@@ -14,6 +15,7 @@ from pyknockd.model.events import (
     CommandEnded,
     CommandHung,
     CommandKilled,
+    CommandOutput,
     CommandStarted,
     CommandWaits,
     ConfigRefused,
@@ -57,6 +59,7 @@ WORDS: dict[type, str] = {
     CommandWaits: "command-waits",
     CommandEnded: "command-ended",
     CommandHung: "command-hung",
+    CommandOutput: "command-output",
     CommandKilled: "command-killed",
     LooksFirst: "looks-first",
     GivenUp: "given-up",
@@ -64,6 +67,7 @@ WORDS: dict[type, str] = {
     RuleGone: "rule-gone",
     RuleHidden: "rule-hidden",
     LeftToProgram: "left-to-program",
+    Alerted: "alert",
     AlreadyThere: "already-there",
     ClosingFailed: "closing-failed",
     Standing: "stands",

@@ -12,6 +12,7 @@ from enum import Enum
 
 from pyknockd.model import ChangeKind
 from pyknockd.model.events import (
+    Alerted,
     AttemptEnded,
     Closed,
     ClosedCause,
@@ -19,6 +20,7 @@ from pyknockd.model.events import (
     CommandEnded,
     CommandHung,
     CommandKilled,
+    CommandOutput,
     CommandStarted,
     CommandWaits,
     ConfigRefused,
@@ -47,6 +49,7 @@ from pyknockd.model.events import (
     Stopping,
     Trouble,
 )
+from pyknockd.system.text import printable
 
 
 class Audience(Enum):
@@ -56,6 +59,14 @@ class Audience(Enum):
     ALARM = "alarm"  # the log, and whoever started the daemon
     VERBOSE = "verbose"  # only who asked for -v
     DEBUG = "debug"  # only who asked for -D
+
+
+class Priority(Enum):
+    """How much a line matters, in the numbers of syslog(3)."""
+
+    ERROR = 3
+    WARNING = 4
+    NOTICE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,20 @@ class Line:
     source: str = ""
     audience: Audience = Audience.LOG
     line_feed: bool = False
+    priority: Priority = Priority.NOTICE
+
+
+FENCED = Line(
+    '(commands run fenced in: knockd(1), "Where commands are fenced in")', "", Audience.ALARM
+)
+
+
+def _warning(text: str, source: str = "", audience: Audience = Audience.LOG) -> Line:
+    return Line(text, source, audience, priority=Priority.WARNING)
+
+
+def _error(text: str, source: str = "", audience: Audience = Audience.ALARM) -> Line:
+    return Line(text, source, audience, priority=Priority.ERROR)
 
 
 def lines_of(event: Event) -> list[Line]:
@@ -94,25 +119,25 @@ def _opened(event: Opened) -> Iterator[Line]:
 
 def _refused(event: Refused) -> Iterator[Line]:
     if event.cause is RefusalCause.START_COMMAND_TOO_LONG:
-        text = "error: parsed start command has been truncated! --> won't execute it"
-        yield Line(text, audience=Audience.ALARM)
+        yield _error("error: parsed start command has been truncated! --> won't execute it")
     elif event.cause is RefusalCause.STOP_COMMAND_TOO_LONG:
         text = "error: parsed stop command has been truncated! --> won't execute start command"
-        yield Line(text, audience=Audience.ALARM)
+        yield _error(text)
     elif event.cause is RefusalCause.TOO_MANY_WAIT:
         text = f"{event.door.name}: the door stays shut: too many commands wait already"
-        yield Line(text, event.source)
+        yield _error(text, event.source, Audience.LOG)
     elif event.cause is RefusalCause.TOO_MANY_OPEN:
         text = f"the door stays shut: {event.door.policy.max_open} are in, which is max_open"
-        yield Line(f"{event.door.name}: {text}", event.source)
+        yield _warning(f"{event.door.name}: {text}", event.source)
     else:
-        yield Line(f"{event.door.name}: the door stays shut: {event.text}")
+        yield _error(f"{event.door.name}: the door stays shut: {event.text}", "", Audience.LOG)
 
 
 def _sequence_changed(event: SequenceChanged) -> Iterator[Line]:
     if not event.door.steps:
         text = "no more sequences left in the one time sequences file for door"
-        yield Line(f"{text} {event.door.name} --> disabling the door", line_feed=True)
+        text = f"{text} {event.door.name} --> disabling the door"
+        yield Line(text, line_feed=True, priority=Priority.WARNING)
 
 
 def _command_started(event: CommandStarted) -> Iterator[Line]:
@@ -125,15 +150,19 @@ def _command_started(event: CommandStarted) -> Iterator[Line]:
 def _command_ended(event: CommandEnded) -> Iterator[Line]:
     door = event.change.door
     if event.problem:
-        yield Line(f"{door}: cannot run {event.problem}", audience=Audience.ALARM)
+        yield _error(f"{door}: cannot run {event.problem}")
     if event.status:
-        text = f"{door}: command returned non-zero status code ({event.status})"
-        yield Line(text, audience=Audience.ALARM)
+        yield _error(f"{door}: command returned non-zero status code ({event.status})")
+
+
+def _command_output(event: CommandOutput) -> Iterator[Line]:
+    for line in event.lines:
+        yield Line(f"{event.door}: {printable(line)}", audience=Audience.ALARM)
 
 
 def _command_hung(event: CommandHung) -> Iterator[Line]:
     text = f"still running after {event.seconds:g} seconds, no longer waited for"
-    yield Line(f"{event.change.door}: {text}: {event.change.command}")
+    yield _warning(f"{event.change.door}: {text}: {event.change.command}")
 
 
 def _command_waits(event: CommandWaits) -> Iterator[Line]:
@@ -144,23 +173,23 @@ def _command_waits(event: CommandWaits) -> Iterator[Line]:
         text = f"its command before has not ended: {behind.command}"
     else:
         text = f"a command of {behind.door} for {behind.source} has not ended: {behind.command}"
-    yield Line(f"{change.door}: waits for {event.seconds:g} s now: {text}", change.source)
+    yield _warning(f"{change.door}: waits for {event.seconds:g} s now: {text}", change.source)
 
 
 def _command_killed(event: CommandKilled) -> Iterator[Line]:
     text = "killed, since too many commands do not end (limits: commands)"
     if event.seconds is not None:
         text = f"killed after {event.seconds:g} s (command_timeout)"
-    yield Line(f"{event.change.door}: {text}: {event.change.command}", audience=Audience.ALARM)
+    yield _error(f"{event.change.door}: {text}: {event.change.command}")
 
 
 def _given_up(event: GivenUp) -> Iterator[Line]:
     text = f"{event.change.door}: not opened: looking for its rule took too long"
-    yield Line(text, event.change.source, Audience.ALARM)
+    yield _error(text, event.change.source)
 
 
 def _lock_held(event: LockHeld) -> Iterator[Line]:
-    yield Line(f"{event.change.door}: another program holds iptables' lock: waiting")
+    yield _warning(f"{event.change.door}: another program holds iptables' lock: waiting")
 
 
 def _rule_gone(event: RuleGone) -> Iterator[Line]:
@@ -169,7 +198,7 @@ def _rule_gone(event: RuleGone) -> Iterator[Line]:
 
 
 def _rule_hidden(event: RuleHidden) -> Iterator[Line]:
-    yield Line(f"{event.change.door}: {event.text}")
+    yield _warning(f"{event.change.door}: {event.text}")
 
 
 def _left_to_program(event: LeftToProgram) -> Iterator[Line]:
@@ -181,7 +210,14 @@ def _closing_failed(event: ClosingFailed) -> Iterator[Line]:
     change = event.change
     seconds = max(1, round(event.again - event.time))
     text = f"{change.door}: still open, closing is tried again in {seconds} s: {change.command}"
-    yield Line(text, change.source, Audience.ALARM)
+    yield _error(text, change.source)
+
+
+def _alerted(event: Alerted) -> Iterator[Line]:
+    alert = event.alert
+    if alert.log:
+        times = f"{alert.count} times within {alert.within:g} s"
+        yield _warning(f"{event.door}: alert: {alert.when.value}, {times}", event.source)
 
 
 def _closed(event: Closed) -> Iterator[Line]:
@@ -190,32 +226,33 @@ def _closed(event: Closed) -> Iterator[Line]:
             f"{event.door}: left open before the restart, and not closed by itself: the rule of that"
             f" number may be another by now; if it is the one, run: {event.command}"
         )
-        yield Line(text, event.source, Audience.ALARM)
+        yield _warning(text, event.source, Audience.ALARM)
 
 
 def _interface(event: InterfaceChanged) -> Iterator[Line]:
+    name = printable(event.name)
     if event.state is InterfaceState.COME:
         if not event.first:
-            yield Line(f"listening on {event.name} now")
+            yield Line(f"listening on {name} now")
     elif event.state is InterfaceState.GONE:
-        yield Line(f"no longer listening on {event.name}")
+        yield Line(f"no longer listening on {name}")
     elif event.state is InterfaceState.MISSING:
         there = ", ".join(event.there)
-        text = f"there is no interface {event.name} (there are: {there}): waiting for it"
-        yield Line(text, audience=Audience.ALARM if event.first else Audience.LOG)
+        text = f"there is no interface {name} (there are: {there}): waiting for it"
+        yield _warning(text, audience=Audience.ALARM if event.first else Audience.LOG)
     else:
-        yield Line(event.text)
+        yield _warning(event.text)
 
 
 def _dropped(event: PacketsDropped) -> Iterator[Line]:
-    yield Line(f"packets came too fast: the kernel dropped {event.count}")
+    yield _warning(f"packets came too fast: the kernel dropped {event.count}")
 
 
 def _firewall(event: FirewallPrepared) -> Iterator[Line]:
     for way in event.ways:
         yield Line(f"firewall: {way}", audience=Audience.VERBOSE)
     for warning in event.warnings:
-        yield Line(f"warning: {warning}")
+        yield _warning(f"warning: {warning}")
 
 
 def _started(event: Started) -> Iterator[Line]:
@@ -238,20 +275,21 @@ def _taken(event: ConfigTaken) -> Iterator[Line]:
 
 def _not_taken(event: ConfigRefused) -> Iterator[Line]:
     for line in event.lines:
-        yield Line(line)
-    yield Line("the file was not taken over: the doors stay as they were")
+        yield _error(line, audience=Audience.LOG)
+    yield _error("the file was not taken over: the doors stay as they were", "", Audience.LOG)
 
 
 def _trouble(event: Trouble) -> Iterator[Line]:
-    is_alarm = event.side is Side.LOG and not event.over
-    yield Line(event.text, audience=Audience.ALARM if is_alarm else Audience.LOG)
+    audience = Audience.ALARM if event.side is Side.LOG and not event.over else Audience.LOG
+    yield Line(event.text) if event.over else _warning(event.text, audience=audience)
 
 
 def _fault(event: InternalFault) -> Iterator[Line]:
     for line in event.lines:
-        yield Line(f"internal error: {line}")
+        yield _error(f"internal error: {line}", audience=Audience.LOG)
     if event.count > 1:
-        yield Line(f"internal error: the same {event.count} times within the last minute")
+        text = f"internal error: the same {event.count} times within the last minute"
+        yield _error(text, audience=Audience.LOG)
 
 
 def _stopping(event: Stopping) -> Iterator[Line]:
@@ -267,6 +305,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     SequenceChanged: _sequence_changed,
     CommandStarted: _command_started,
     CommandEnded: _command_ended,
+    CommandOutput: _command_output,
     CommandWaits: _command_waits,
     CommandHung: _command_hung,
     CommandKilled: _command_killed,
@@ -276,6 +315,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     RuleHidden: _rule_hidden,
     LeftToProgram: _left_to_program,
     ClosingFailed: _closing_failed,
+    Alerted: _alerted,
     Closed: _closed,
     InterfaceChanged: _interface,
     PacketsDropped: _dropped,

@@ -10,11 +10,12 @@ import time
 from collections import deque
 
 from pyknockd.model.events import Trouble
-from pyknockd.report.lines import Audience, Line
+from pyknockd.report.lines import Audience, Line, Priority
 from pyknockd.report.log_file import LogFile
+from pyknockd.system.systemd import is_journal, level
 
 _IDENT = "knockd"
-_PRIORITY = 3 * 8 + 5  # LOG_DAEMON, LOG_NOTICE: RFC 3164, 4.1.1
+_FACILITY = 3 * 8  # LOG_DAEMON: RFC 3164, 4.1.1
 _SYSLOG_SOCKET = "/dev/log"
 _BACKLOG = 1_000  # lines kept while syslog is away or slow
 SYSLOG_RETRY_SECONDS = 1.0
@@ -54,28 +55,28 @@ class Log:
         if line.audience is Audience.DEBUG:
             self.debug(text)
             return
-        self.show(text)
+        if self._verbose:
+            _print(text, 1, line.priority)
         if line.audience is Audience.VERBOSE:
             return
+        in_journal = is_journal(2)
         if self._syslog is not None:
-            self._syslog.say(f"{text}\n" if line.line_feed else text)
+            # knockd has but one priority, and who reads syslog may go by it.
+            priority = line.priority if in_journal else Priority.NOTICE
+            self._syslog.say(f"{text}\n" if line.line_feed else text, priority)
         self._file.write(_bytes(time.strftime("[%Y-%m-%d %H:%M] ") + f"{text}\n"))
-        if line.audience is Audience.ALARM and not self._verbose:
-            _print(text, 2)
+        is_seen = self._verbose or (in_journal and self._syslog is not None)
+        if line.audience is Audience.ALARM and not is_seen:
+            _print(text, 2, line.priority)
 
     def events(self) -> list[Trouble]:
         """What there is to tell of the log itself since the last call."""
         return self._file.events()
 
-    def show(self, text: str) -> None:
-        """One line to standard output, if ``-v`` asks for it."""
-        if self._verbose:
-            _print(text)
-
     def debug(self, text: str) -> None:
         """One line to standard output, if ``-D`` asks for it."""
         if self._debug:
-            _print(text)
+            _print(text, 1)
 
     def flush(self, now: float) -> None:
         """Hand over to the file, and what syslog could not take, to syslog again."""
@@ -106,8 +107,8 @@ class _Syslog:
     def waits(self) -> bool:
         return bool(self._waiting)
 
-    def say(self, text: str) -> None:
-        self._waiting.append(_datagram(text))
+    def say(self, text: str, priority: Priority) -> None:
+        self._waiting.append(_datagram(text, priority))
         if len(self._waiting) > _BACKLOG:
             self._waiting.popleft()
             self._lost += 1
@@ -118,7 +119,7 @@ class _Syslog:
         if self._lost and not self._waiting:
             lost, self._lost = self._lost, 0
             text = f"{lost} lines were lost while syslog did not take any"
-            self._waiting.append(_datagram(text))
+            self._waiting.append(_datagram(text, Priority.NOTICE))
             self._send()
 
     def _send(self) -> None:
@@ -162,9 +163,9 @@ class _Syslog:
         return True
 
 
-def _datagram(text: str) -> bytes:
+def _datagram(text: str, priority: Priority) -> bytes:
     stamp = time.strftime("%b %e %H:%M:%S")
-    return _bytes(f"<{_PRIORITY}>{stamp} {_IDENT}: {text}")
+    return _bytes(f"<{_FACILITY + priority.value}>{stamp} {_IDENT}: {text}")
 
 
 def _cut(text: str) -> str:
@@ -183,8 +184,8 @@ def _bytes(text: str) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def _print(text: str, descriptor: int = 1) -> None:
-    data = _bytes(f"{text}\n")
+def _print(text: str, descriptor: int, priority: Priority = Priority.NOTICE) -> None:
+    data = _bytes(f"{level(descriptor, priority.value)}{text}\n")
     try:
         # Whoever has stopped reading, a pager or a full pipe, must not stop the daemon. A pipe that
         # takes anything takes so many bytes, and may block for more: pipe(7).

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from pyknockd.model import Limits
-from pyknockd.model.events import (
-    AttemptEnded,
-    EndCause,
-    Event,
-    FirstKnocksLeftOut,
-    StageReached,
-)
+from pyknockd.model.events import CommandEnded, CommandOutput, Event, FirstKnocksLeftOut
+from pyknockd.report.budgets import Budgets, Kind, LeftOut, kind_of
 from pyknockd.report.hostnames import PATIENCE, Names
-from pyknockd.report.lines import Line, lines_of
+from pyknockd.report.lines import FENCED, Line, Priority, lines_of
 from pyknockd.report.log import Log
+from pyknockd.system.process import NOT_FOUND
 
 _MOST_WAITING = 2_000  # lines that wait for a name
 
@@ -29,44 +25,47 @@ class _Waiting:
     until: float
 
 
-@dataclass(slots=True)
-class _Flood:
-    """How many lines about first knocks were said in this second, and how many were not."""
-
-    began: float = 0.0
-    said: int = 0
-    left_out: int = 0
-
-
 class Report:
     """Says lines at once, or, with names to be looked up, as soon as the first in line has one.
 
-    Of lines about first knocks no more than ``most_first_lines`` a second are said, so that a flood
-    of them does not fill the disk; how many were left out is.
+    Of what strangers can bring about only so much is said a second, and how many lines were left
+    out.
     """
 
-    def __init__(self, log: Log, *, look_up: bool = False) -> None:
+    def __init__(self, log: Log, *, look_up: bool = False, fenced: bool = False) -> None:
+        """``fenced``: commands may fail because of the service's fence, which is said once."""
         self.log = log
-        self.most_first_lines = Limits().log_lines
+        self._is_fence_to_be_told = fenced
+        self._budgets = Budgets()
         self._names = Names() if look_up else None
         self._lines: deque[_Waiting] = deque()
-        self._flood = _Flood()
+
+    def allow(self, lines: int) -> None:
+        """Say so many lines of each kind a second from now on."""
+        self._budgets.most = lines
 
     def take(self, event: Event) -> None:
         """Say what there is to say of ``event``."""
+        self._say_left_out(self._budgets.over(event.time))
         if isinstance(event, FirstKnocksLeftOut):
-            self._leave_out(event.count, event.time)
-        elif _is_of_first_knock(event) and self._is_too_much(event.time):
-            self._flood.left_out += 1
-        else:
-            for line in lines_of(event):
+            self._budgets.leave_out(Kind.FIRST_KNOCKS, event.count, event.time)
+            return
+        kind = kind_of(event)
+        if isinstance(event, CommandOutput):
+            self._budgets.leave_out(Kind.OUTPUT, event.left_out, event.time)
+        for line in lines_of(event):
+            if kind is None or self._budgets.has_room(kind, event.time):
                 self._say(line)
+        if self._is_fence_to_be_told and _may_be_due_to_fence(event):
+            self._is_fence_to_be_told = False
+            self._say(FENCED)
 
     def flush(self, now: float) -> None:
         """Say what can be said by now."""
         self.log.flush(now)
-        if self._flood.left_out and now - self._flood.began >= 1:
-            self._end_second(now)
+        if self._names is not None:
+            self._names.work(now)
+        self._say_left_out(self._budgets.over(now))
         while self._lines:
             waiting = self._lines[0]
             line, label = waiting.line, waiting.line.source
@@ -80,23 +79,19 @@ class Report:
 
     def next_deadline(self, now: float) -> float | None:
         """When ``flush`` is to be called at the latest, or None."""
-        deadlines = []
-        if self._flood.left_out:
-            deadlines.append(self._flood.began + 1)
+        deadlines = [self._budgets.next_deadline()]
+        if self._names is not None:
+            deadlines.append(self._names.next_deadline())
         if self._lines:
             deadlines.append(max(self._lines[0].until, now))
-        log = self.log.next_deadline(now)
-        if log is not None:
-            deadlines.append(log)
-        return min(deadlines, default=None)
+        deadlines.append(self.log.next_deadline(now))
+        return min((one for one in deadlines if one is not None), default=None)
 
     def finish(self) -> None:
         """Say everything that still waits, without names."""
-        now = monotonic()
-        if self._flood.left_out:
-            self._end_second(now)
+        self._say_left_out(self._budgets.end())
         self._names = None
-        self.flush(now)
+        self.flush(monotonic())
         self.log.settle()
 
     def _say(self, line: Line) -> None:
@@ -110,30 +105,18 @@ class Report:
         self._lines.append(_Waiting(line, now + PATIENCE))
         self.flush(now)
 
-    def _leave_out(self, count: int, now: float) -> None:
-        if now - self._flood.began >= 1:
-            self._end_second(now)
-        self._flood.left_out += count
+    def _say_left_out(self, found: Iterable[LeftOut]) -> None:
+        for one in found:
+            text = f"a flood of {one.kind.value}: {one.count} lines about them left out"
+            self._say(Line(text, priority=Priority.WARNING))
 
-    def _is_too_much(self, now: float) -> bool:
-        if now - self._flood.began >= 1:
-            self._end_second(now)
-        if self._flood.said >= self.most_first_lines:
-            return True
-        self._flood.said += 1
+
+def _may_be_due_to_fence(event: Event) -> bool:
+    """Whether a program has failed that the fence may keep from something: not iptables."""
+    if not isinstance(event, CommandEnded) or event.status in (0, NOT_FOUND) or event.problem:
         return False
-
-    def _end_second(self, now: float) -> None:
-        left_out = self._flood.left_out
-        self._flood = _Flood(now)
-        if left_out:
-            self._say(Line(f"a flood of first knocks: {left_out} lines about them left out"))
-
-
-def _is_of_first_knock(event: Event) -> bool:
-    if isinstance(event, AttemptEnded):
-        return event.stage == 1 and event.cause is EndCause.TOO_LATE and not event.quiet
-    return isinstance(event, StageReached) and event.stage == 1 and not event.quiet
+    words = event.change.words or ("",)
+    return not words[0].rpartition("/")[2].startswith(("iptables", "ip6tables"))
 
 
 def _labelled(line: Line, label: str) -> Line:

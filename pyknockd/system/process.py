@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import IO
 
 from pyknockd.system.trust import commands_environment
 
@@ -16,6 +17,8 @@ Process = subprocess.Popen[bytes]
 NOT_EXECUTABLE = 126  # what a shell answers for a command that it may not run
 NOT_FOUND = 127  # and for one that is not there
 KILLED = 128  # and what it adds to the number of the signal that ended one
+QUIET = subprocess.DEVNULL  # as output: nobody hears it
+_MOST_ANSWER_BYTES = 4_096
 
 
 class CommandError(Exception):
@@ -43,9 +46,11 @@ class Programs:
     def __len__(self) -> int:
         return len(self._running)
 
-    def start(self, key: Hashable, words: Sequence[str], *, quiet: bool = False) -> None:
-        """Run the program ``words``; ``quiet``: nobody hears it. Raises CommandError."""
-        output = subprocess.DEVNULL if quiet else None
+    def start(self, key: Hashable, words: Sequence[str], output: int | None = None) -> None:
+        """Run the program ``words``. Raises CommandError.
+
+        ``output`` is where it prints, QUIET, or None: where this process does.
+        """
         try:
             self._running[key] = subprocess.Popen(
                 words,
@@ -98,3 +103,43 @@ def spawn(words: Sequence[str]) -> Process:
         )
     except OSError as error:
         raise CommandError(f"{words[0]}: {error.strerror}", NOT_FOUND) from error
+
+
+class Search:
+    """A program of a short answer, which may take its time to give it: nobody waits for it."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Start the program ``words``. Raises CommandError."""
+        try:
+            # In a session of its own, so that ``kill`` reaches what it has started as well.
+            self._process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CommandError(f"{words[0]}: {error.strerror}", NOT_FOUND) from error
+
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def answer(self) -> str:
+        """What it has printed, once it is over and the first time; nothing if it has failed."""
+        with self._stdout() as file:
+            # Another process may hold the other end, and never close it.
+            os.set_blocking(file.fileno(), False)
+            answer = file.read(_MOST_ANSWER_BYTES) or b""
+        return answer.decode("ascii", "replace") if self._process.returncode == 0 else ""
+
+    def kill(self) -> None:
+        """End it. It is over some time later."""
+        self._stdout().close()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout

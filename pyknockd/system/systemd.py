@@ -1,10 +1,40 @@
-"""The service manager is told how the daemon fares: sd_notify(3), without its library."""
+"""systemd: sd_notify(3), sd-daemon(3), without its library; and the journal behind standard error."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
+from pathlib import Path
+
+from pyknockd.system.text import printable
+from pyknockd.system.trust import commands_environment
+
+
+def is_journal(descriptor: int) -> bool:
+    """Whether what is written there ends up in the journal: JOURNAL_STREAM, systemd.exec(5)."""
+    stream = commands_environment().get("JOURNAL_STREAM", "")
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return False
+    return stream == f"{status.st_dev}:{status.st_ino}"
+
+
+def level(descriptor: int, priority: int) -> str:
+    """What stands before a line of syslog(3)'s ``priority``: sd-daemon(3), for the journal only."""
+    return f"<{priority}>" if is_journal(descriptor) else ""
+
+
+def is_fenced(status: str = "/proc/self/status") -> bool:
+    """Whether this is a service whose system calls are filtered, as knockd.service has them."""
+    if "INVOCATION_ID" not in commands_environment():
+        return False
+    try:
+        lines = Path(status).read_text().splitlines()
+    except OSError:
+        return False
+    return "Seccomp:\t2" in lines  # SECCOMP_MODE_FILTER: proc_pid_status(5)
 
 
 class Notify:
@@ -36,7 +66,7 @@ class Notify:
         """One line for `systemctl status`; only a change is sent."""
         if text != self._status:
             self._status = text
-            self._send(f"STATUS={text}")
+            self._send(f"STATUS={printable(text)}")
 
     def feed_watchdog(self, now: float) -> None:
         """To be called from the loop, and nowhere else: it is the loop that is watched."""

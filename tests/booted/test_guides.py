@@ -157,6 +157,18 @@ def test_a_host_whose_iptables_is_the_legacy_one(debian: Machine) -> None:
     wait_for_rule(debian, 2200, present=False)
 
 
+def test_fail2bans_jail_is_off_until_somebody_wants_it(newest: Machine) -> None:
+    newest.install_pyknockd()
+    newest.install("fail2ban", "python3-systemd")
+    newest.write("/etc/fail2ban/jail.d/defaults-debian.conf", "")  # there is no sshd here
+    examples = "/usr/share/doc/pyknockd/examples/fail2ban"
+    newest.output(f"cp {examples}/knockd-filter.conf /etc/fail2ban/filter.d/knockd.conf")
+    newest.output(f"cp {examples}/knockd-jail.conf /etc/fail2ban/jail.d/knockd.conf")
+    assert newest.output("fail2ban-client --test").strip().startswith("OK")
+    dump = newest.output("fail2ban-client -d")
+    assert "['add', 'knockd'" not in dump
+
+
 def test_fail2ban_bans_who_guesses(debian: Machine) -> None:
     debian.install_pyknockd()
     debian.install("fail2ban", "python3-systemd")
@@ -164,6 +176,7 @@ def test_fail2ban_bans_who_guesses(debian: Machine) -> None:
     examples = "/usr/share/doc/pyknockd/examples/fail2ban"
     debian.output(f"cp {examples}/knockd-filter.conf /etc/fail2ban/filter.d/knockd.conf")
     debian.output(f"cp {examples}/knockd-jail.conf /etc/fail2ban/jail.d/knockd.conf")
+    debian.output("sed -i 's/^enabled .*/enabled = true/' /etc/fail2ban/jail.d/knockd.conf")
     configure(debian)
     config = debian.file("/etc/knockd.conf")
     config.write_text(config.read_text().replace("seq_timeout = 5", "seq_timeout = 1"))
@@ -256,6 +269,21 @@ def test_the_manuals_drop_ins_loosen_the_fence(newest: Machine, number: int) -> 
     newest.output("systemctl daemon-reload && systemctl restart knockd")
     knock(newest, 7000, 8000, 9000)
     until(newest.file("/root/done").exists, f"the script's end\n{newest.journal()}")
+
+
+def test_the_journal_has_each_complaint_once_and_errors_as_errors(newest: Machine) -> None:
+    newest.install_pyknockd()
+    one_door(newest, "echo out >&2; su nobody -s /bin/sh -c true", "true")
+    knock(newest, 7000, 8000, 9000)
+    wait_for_line(newest, "non-zero", 1)
+    knock(newest, 7000, 8000, 9000)
+    wait_for_line(newest, "non-zero", 2)
+    errors = newest.output("journalctl -u knockd -p err -o cat").splitlines()
+    assert len(errors) == 2
+    assert all("command returned non-zero status code" in line for line in errors)
+    lines = newest.output("journalctl -u knockd -o cat").splitlines()
+    assert sum(line.endswith(": out") for line in lines) == 2
+    assert sum("(commands run fenced in: " in line for line in lines) == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import re
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.doors import KINDS, door, knock_as, ssh, syn
+from tests.support.doors import EVERY_LINE, KINDS, door, knock_as, ssh, syn
 from tests.support.lab import (
     CLIENT_4,
     CLIENT_6,
@@ -99,7 +100,8 @@ def test_udp_and_tcp_mix_in_one_sequence(hosts: Lab) -> None:
     daemon.wait_for("OPEN SESAME")
 
 
-def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab) -> None:
+def test_two_hundred_interleaved_sources_all_get_in(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text(EVERY_LINE)
     sources = [f"10.77.{1 + n // 100}.{1 + n % 100}" for n in range(200)]
     knocks = [(source, port) for source in sources for port in (7000, 8000, 9000)]
     shuffled = random.Random(7).sample(sources * 3, len(knocks))
@@ -198,10 +200,10 @@ def test_doors_of_one_source_do_not_wait_for_each_other(hosts: Lab, tmp_path: Pa
     slow = door(wait).replace("[d]", "[slow]")
     daemon = hosts.start(slow + "[quick]\nsequence = 7001\ncommand = echo quick-done\n")
     hosts.knock(7000, 7001)
-    daemon.wait_for("\nquick-done\n")
-    assert "\nslow-done\n" not in daemon.text()
+    daemon.wait_for("quick: quick-done\n")
+    assert "slow: slow-done\n" not in daemon.text()
     go.touch()
-    daemon.wait_for("\nslow-done\n")
+    daemon.wait_for("slow: slow-done\n")
 
 
 def test_a_hanging_command_holds_up_no_other_source(hosts: Lab) -> None:
@@ -230,6 +232,50 @@ def test_at_most_sixty_four_commands_run_at_once(hosts: Lab, tmp_path: Path) -> 
     assert daemon.text().count("running command") == 64
     gate.touch()
     until(lambda: len(trace.read_text().split()) == 80, "all have begun")
+
+
+def test_what_a_command_prints_is_told_with_the_name_of_its_door(hosts: Lab) -> None:
+    daemon = hosts.start(
+        door("echo one; printf two >&2; exit 3")
+        + "[rule]\nsequence = 6000\ncommand = iptables-nft -I INPUT -s %IP% --dport 22 -j ACCEPT\n"
+    )
+    hosts.knock(7000)
+    daemon.wait_for("d: command returned non-zero status code (3)")
+    assert daemon.lines()[-3:-1] == ["d: one", "d: two"]
+    hosts.knock(6000)
+    daemon.wait_for("rule: command returned non-zero status code (2)")
+    assert re.search(r"^rule: iptables.*--dport", daemon.text(), re.MULTILINE)
+
+
+def test_what_a_command_has_left_behind_may_print_later(hosts: Lab, tmp_path: Path) -> None:
+    gate, trace = tmp_path / "gate", tmp_path / "trace"
+    daemon = hosts.start(
+        door(f"(until [ -e {gate} ]; do sleep 0.05; done; echo late; echo done > {trace}) &")
+    )
+    hosts.knock(7000)
+    daemon.wait_for("running command")
+    gate.touch()
+    daemon.wait_for("d: late")
+    until(trace.exists, "the one left behind has lived to do more")
+
+
+def test_a_command_that_prints_without_end_keeps_nobody_waiting(hosts: Lab, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    daemon = hosts.start(
+        door(f"echo $$ > {pid}; exec yes") + "[other]\nsequence = 6000\ncommand = true\n"
+    )
+    hosts.knock(7000)
+    daemon.wait_for("a flood of what commands print: ")
+    before = daemon.text().count("d: y")
+    began = time.monotonic()
+    for number in range(3):
+        hosts.knock(6000)
+        daemon.wait_for("other: OPEN SESAME", times=number + 1)
+    seconds = time.monotonic() - began
+    assert seconds < 10
+    assert daemon.text().count("d: y") - before <= 200 * (seconds + 2)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    daemon.wait_for("d: command returned non-zero status code (137)")
 
 
 def test_a_held_firewall_lock_delays_the_rule_and_not_the_daemon(hosts: Lab) -> None:
@@ -309,7 +355,8 @@ def test_hup_takes_over_a_changed_file(hosts: Lab) -> None:
     assert daemon.text().count("Stage 1") == 1
 
 
-def test_no_knock_is_lost_while_the_file_is_read_again(hosts: Lab) -> None:
+def test_no_knock_is_lost_while_the_file_is_read_again(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text(EVERY_LINE)
     config = hosts.config(door("true"))
     daemon = hosts.start(config)
     for number in range(300):

@@ -12,7 +12,7 @@ import socket
 import threading
 from pathlib import Path
 
-from tests.support.doors import door, ssh, syn
+from tests.support.doors import EVERY_LINE, door, ssh, syn
 from tests.support.lab import INTERFACE, SERVER_4, Lab, Running, until
 
 OPENINGS = int(os.environ.get("PYKNOCKD_OPENINGS", "200"))
@@ -68,7 +68,8 @@ def test_five_hundred_doors_on_fifty_addresses(hosts: Lab) -> None:
         daemon.wait_for(f"door{number}: OPEN SESAME")
 
 
-def test_a_long_days_work_leaves_nothing_behind(hosts: Lab) -> None:
+def test_a_long_days_work_leaves_nothing_behind(hosts: Lab, tmp_path: Path) -> None:
+    (tmp_path / "pyknockd.yaml").write_text(EVERY_LINE)
     daemon = hosts.start(ssh("iptables-legacy", timed=0))
     with hosts.client.inside():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)

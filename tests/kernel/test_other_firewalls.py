@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.lab import CLIENT_4, Lab, until
+from tests.support.lab import CLIENT_4, ROOT, SERVER_4, SERVER_6, Lab, until
 
 DOOR = """
 [d]
@@ -69,18 +69,25 @@ def ufw(folder: Path, command: str) -> str:
     return f"{binds} && {command}"
 
 
-def test_a_ufw_door_opens_and_closes(hosts: Lab, tmp_path: Path) -> None:
+def ufw_door_of_the_manual() -> str:
+    manual = (ROOT / "debian/knockd.conf.5").read_text()
+    (example,) = (part for part in manual.split(".EX\n")[1:] if "= ufw " in part)
+    return example.split(".EE")[0]
+
+
+@pytest.mark.parametrize("host", [SERVER_4, SERVER_6])
+def test_the_manuals_ufw_door_opens_and_closes(hosts: Lab, tmp_path: Path, host: str) -> None:
+    """On a ufw without other rules, where one cannot be inserted at a place."""
     if shutil.which("ufw") is None:
         pytest.skip("needs ufw")
-    rule = "from %IP% to any port 22 proto tcp"
-    config = hosts.config(DOOR.format(f"ufw allow {rule}", f"ufw delete allow {rule}"))
+    config = hosts.config(ufw_door_of_the_manual().replace("= 10", "= 3"))
     started = f"ufw --force enable && exec {sys.executable} -m pyknockd -v -i server0 -c {config}"
     daemon = hosts.spawn(["unshare", "-m", "sh", "-c", ufw(tmp_path / "ufw", started)])
     daemon.wait_for("starting up, listening on")
-    with hosts.listen(22):
-        assert not hosts.reaches(22)
-        hosts.knock(7000, 8000)
-        until(lambda: hosts.reaches(22), "the port opens")
+    with hosts.listen(22, host):
+        assert not hosts.reaches(22, host)
+        hosts.knock("2222:udp", 3333, "4444:udp", host=host)
+        until(lambda: hosts.reaches(22, host), "the port opens")
         daemon.wait_for("command timeout")
-        until(lambda: not hosts.reaches(22), "the port closes")
+        until(lambda: not hosts.reaches(22, host), "the port closes")
     assert "non-zero" not in daemon.text()

@@ -115,6 +115,23 @@ def test_an_unreachable_host_is_an_error_where_the_original_says_nothing(wire: W
     ]
 
 
+@pytest.mark.parametrize(
+    ("host", "ports", "plain"),
+    [
+        (V4, ["7000,7001:udp,7002"], ["7000", "7001:udp", "7002"]),
+        (V4, ["7000/tcp", "7001/udp"], ["7000", "7001:udp"]),
+        (f"[{V6}]", ["7000", "7001:udp"], ["7000", "7001:udp"]),
+    ],
+)
+def test_what_the_original_does_not_understand_is_sent_as_it_is_meant(
+    wire: Wire, host: str, ports: list[str], plain: list[str]
+) -> None:
+    assert wire.original(host, *ports).packets == ()
+    meant = wire.original(host.strip("[]"), *plain).packets
+    assert meant
+    assert wire.ours(host, *ports).packets == meant
+
+
 @pytest.mark.parametrize("port", ["70000", "", ":udp", "no-such-service"])
 def test_a_wrong_port_sends_nothing_where_the_original_sends_a_part(wire: Wire, port: str) -> None:
     original, ours = wire.original(V4, "7000", port), wire.ours(V4, "7000", port)

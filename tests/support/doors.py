@@ -8,6 +8,9 @@ import socket
 from tests.support.lab import SERVER_4, Lab
 from tests.support.packets import Route, ipv4, tcp
 
+EVERY_LINE = "limits:\n  log_lines: 1000000\n"
+"""A pyknockd.yaml for tests that count lines of a thousand things a second."""
+
 KINDS = ["iptables-nft", "iptables-legacy"]
 
 GOOD = (

@@ -116,6 +116,48 @@ def test_what_cannot_be_resolved_ends_in_one_line_and_nothing_sent(
     assert err.startswith("knock: ") and err.count("\n") == 1 and culprit in err
 
 
+@pytest.mark.parametrize(
+    ("argv", "lines"),
+    [
+        (["127.0.0.1", "9:udp,10:udp"], ["udp 127.0.0.1:9", "udp 127.0.0.1:10"]),
+        (["127.0.0.1", "9:udp, 10:udp", "11:udp"], [f"udp 127.0.0.1:{n}" for n in (9, 10, 11)]),
+        (["-u", "127.0.0.1", "9,10"], ["udp 127.0.0.1:9", "udp 127.0.0.1:10"]),
+        (["127.0.0.1", "9/udp,9/tcp"], ["udp 127.0.0.1:9", "tcp 127.0.0.1:9"]),
+        (["[127.0.0.1]", "9/udp"], ["udp 127.0.0.1:9"]),
+    ],
+)
+def test_ports_and_addresses_as_they_are_written_elsewhere_are_understood(
+    argv: list[str], lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert client.main(["-v", *argv]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [f"hitting {line}" for line in lines] and not err
+
+
+@pytest.mark.parametrize(
+    ("argv", "advice"),
+    [
+        (
+            ["127.0.0.1", "9;10"],
+            "ports stand apart by blanks: knock gate.example.org 7000 8000:udp",
+        ),
+        (["127.0.0.1", "9-10"], "ports stand apart by blanks"),
+        (["127.0.0.1", "http2x"], "write a number from 0 to 65535"),
+        (["127.0.0.1", "9,,10"], "a port is missing"),
+        (["127.0.0.1", "9/UDP"], "write 9:tcp or 9:udp"),
+        (["-6", "127.0.0.1", "9"], "-6 wants an IPv6 one"),
+        (["-4", "::1", "9"], "-4 wants an IPv4 address"),
+    ],
+)
+def test_what_is_not_understood_says_what_to_write(
+    argv: list[str], advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert client.main(["-v", *argv]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert advice in err
+
+
 @pytest.mark.parametrize("protocol", ["UDP", "foo", "", " udp", "tcp:udp", "udp:tcp", "udpx"])
 def test_a_protocol_that_is_none_means_tcp_and_is_warned_of(
     protocol: str, capsys: pytest.CaptureFixture[str]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.config.files import MOST_BYTES, ConfigError, Loaded, load
+from pyknockd.config.files import MOST_BYTES, MOST_SETTINGS_BYTES, ConfigError, Loaded, load
 from pyknockd.model import Limits
 from tests.support.doors import GOOD
 
@@ -104,6 +104,20 @@ def test_what_is_no_plain_file_is_not_read(conf: Path, yaml: Path, tmp_path: Pat
         assert line.startswith(f"knockd: cannot read {path}: ")
     (line,) = refused(conf, fifo).lines
     assert line == f"knockd: cannot read {fifo}: it is no plain file"
+
+
+def test_every_complaint_can_be_shown_whatever_the_files_hold(conf: Path, yaml: Path) -> None:
+    conf.write_bytes(b"[a\x1b]0;title\x07]\n\xff\x9b31m = 1\nTarget = \x1b[2J\n")
+    yaml.write_bytes(b'interfaces: "\\ud800\xff"\n')
+    lines = refused(conf, yaml).lines
+    assert len(lines) > 3
+    assert all(line.isprintable() for line in lines)
+
+
+def test_settings_are_never_so_long_that_reading_takes_its_time(conf: Path, yaml: Path) -> None:
+    yaml.write_text("#" * (MOST_SETTINGS_BYTES + 1))
+    said = f"knockd: {yaml} is larger than {MOST_SETTINGS_BYTES} bytes"
+    assert refused(conf, yaml).lines == (said,)
 
 
 def test_what_is_too_large_is_not_read(conf: Path, yaml: Path) -> None:

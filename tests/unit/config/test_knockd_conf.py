@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,3 +36,20 @@ def test_an_address_has_one_text(text: str, expected: str) -> None:
 def test_what_is_no_address_has_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"does not appear|names an interface"):
         canonical(text)
+
+
+def test_a_line_that_is_too_long_goes_on_as_the_next_without_losing_a_byte() -> None:
+    line = "[d]\nsequence=1,2\ncommand=" + "x" * (4095 - len("command=") - 1) + "ü=1"
+    (mistake,) = parse(line).mistakes
+    assert mistake.line == 3
+    assert mistake.text.encode("utf-8", "surrogateescape").startswith(
+        b"no directive \xbc in a door"
+    )
+
+
+def test_a_long_line_takes_its_length_to_read_and_not_its_square() -> None:
+    text = "[d]\nsequence=1,2\ncommand=" + "x" * (15 << 20)
+    began = time.process_time()
+    reading = parse(text)
+    assert time.process_time() - began < 3
+    assert len(reading.mistakes) == (15 << 20) // 4095

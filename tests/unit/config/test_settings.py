@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,8 +71,44 @@ def test_nothing_but_plain_data_is_ever_made() -> None:
     assert extras == Extras(interfaces=("true",)) or remarks
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('timers: keep\ninterfaces: "\\ud800"\n', 2, r"found '\\ud800'"),
+        ("limits: {}\ninterfaces: [a b]\n", 2, "found a list"),
+        ('timers: "\\e[31m"\n', 1, r"found '\\x1b\[31m'"),
+        ('timers: keep\nlimits: "\\UFFFFFFFF"\n', 2, "not YAML"),
+        ("timers: keep\n\nlimits: \0\n", 3, "not YAML: character 0x0 "),
+        ("\n" + "[" * 10_000, 2, "not YAML: it is nested too deeply"),
+        ("\n" + "- " * 10_000, 2, "not YAML: it is nested too deeply"),
+        ("\n? [a, b]\n: 1\n", 2, "found a list; expected a key"),
+        ("timers: &a [*a]\n", 1, r"not YAML: its aliases \(\*\) make too much"),
+        ('limits: "x\u2028y"\ntimers: no\n', 2, "found 'no'"),
+        ("x" * 300_000, 1, "found 'x+… "),
+        ("timers: " + "x" * 300_000, 1, "found 'x+… "),
+        (f"? {'x' * 300_000}\n: 1\n", 1, "no key x+… "),
+        (f"timers: *{'x' * 300_000}\n", 1, "not YAML: found undefined alias 'x+… "),
+    ],
+)
+def test_whatever_it_holds_it_is_told_in_a_short_line_that_can_be_shown(
+    text: str, line: int, said: str
+) -> None:
+    last = parse(text)[1][-1]
+    assert last.line == line
+    assert re.match(said, last.text)
+    assert last.text.isprintable()
+    assert len(last.text) < 300
+
+
+def test_a_key_that_grows_without_end_when_it_is_written_out_is_not() -> None:
+    """Each list holds the one before nine times."""
+    anchors = "".join(f"- &a{n} [{f'*a{n - 1}, ' * 9 if n else 'x'}]\n" for n in range(20))
+    assert parse(f"? [{anchors.replace(chr(10), ',').replace('- ', '')}]\n: 1")[1][0].line == 1
+    assert parse(f"{anchors}- ? *a19\n  : 1\n")[1][0].line == 1
+
+
 @given(st.one_of(st.text(), st.text(alphabet="interfacslmt:{}[]-\n &*!|>'\"#0123456789")))
 def test_any_text_gives_settings_or_mistakes(text: str) -> None:
     extras, remarks = parse(text)
     assert isinstance(extras, Extras)
-    assert all(remark.line >= 1 and remark.text for remark in remarks)
+    assert all(remark.line >= 1 and remark.text.isprintable() for remark in remarks)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pyknockd.report.hostnames import PATIENCE, Names
+from pyknockd.report.hostnames import AGAIN_SECONDS, PATIENCE, Names
 from tests.support.lab import until
 
 ADDRESS = "192.0.2.7"
@@ -32,6 +33,11 @@ def found(names: Names, address: str = ADDRESS) -> str:
     label = until(lambda: names.label(address, 0.0), "the name is looked up")
     assert label is not None
     return label
+
+
+def children(pid: int) -> set[str]:
+    """The processes that ``pid`` has started and not reaped."""
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
 def test_a_name_stands_behind_its_address(resolver: Callable[[str], None]) -> None:
@@ -91,6 +97,54 @@ def test_only_so_many_are_looked_up_at_once(
     assert labels[16:] == addresses[16:]
     for address in addresses[:16]:
         assert names.label(address, PATIENCE) == address
+
+
+def test_searches_that_nobody_asks_for_again_free_their_places(
+    resolver: Callable[[str], None], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "never")
+    resolver(f"cat {tmp_path}/never")  # a child holds the pipe as well
+    names, before = Names(), children(os.getpid())
+    for number in range(16):
+        names.label(f"192.0.2.{number}", 0.0)
+    assert names.next_deadline() == PATIENCE
+    names.work(PATIENCE)
+    assert names.next_deadline() is None
+    resolver("echo $2 visitor.example")
+    until(lambda: names.label("198.51.100.1", PATIENCE) is None, "the killed are gone")
+    assert found(names, "198.51.100.1") == "198.51.100.1 (visitor.example)"
+
+    def all_are_reaped() -> bool:
+        names.work(PATIENCE)
+        return children(os.getpid()) <= before
+
+    until(all_are_reaped, "no process is left")
+
+
+def test_what_was_given_up_is_looked_up_again_a_while_later(
+    resolver: Callable[[str], None], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "never")
+    resolver(f"exec cat {tmp_path}/never")
+    names = Names()
+    names.label(ADDRESS, 0.0)
+    assert names.label(ADDRESS, PATIENCE) == ADDRESS
+    resolver("echo $2 visitor.example")
+    again = PATIENCE + AGAIN_SECONDS
+    assert names.label(ADDRESS, again - 0.001) == ADDRESS
+    until(lambda: names.label(ADDRESS, again), "it is looked up again")
+    assert names.label(ADDRESS, again) == f"{ADDRESS} (visitor.example)"
+
+
+def test_an_answer_is_taken_though_its_pipe_is_never_closed(
+    resolver: Callable[[str], None], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "never")
+    resolver(f"cat {tmp_path}/never & echo $! > {tmp_path}/pid; echo $2 visitor.example")
+    names = Names()
+    names.label(ADDRESS, 0.0)
+    assert found(names) == f"{ADDRESS} (visitor.example)"
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 def test_without_a_resolver_the_address_stands_alone(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
-from pyknockd.model import Change, ChangeKind, Command, Door, Protocol, Step
+from pyknockd.model import Alert, Change, ChangeKind, Command, Door, Protocol, Step, When
 from pyknockd.model import events as e
 from pyknockd.report import lines
-from pyknockd.report.lines import Audience, Line, lines_of
+from pyknockd.report.lines import Audience, Line, Priority, lines_of
 
 ME = "192.0.2.1"
 SSH = Door("ssh", (Step(7000, Protocol.TCP), Step(8000, Protocol.TCP)), opening=Command("go %IP%"))
@@ -101,6 +102,13 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         ],
     ),
     (
+        e.CommandOutput(0, "ssh", ("bad \x1b[31m", "192.0.2.9: ssh: no"), 7),
+        [
+            Line("ssh: bad \\x1b[31m", audience=ALARM),
+            Line("ssh: 192.0.2.9: ssh: no", audience=ALARM),
+        ],
+    ),
+    (
         e.CommandHung(0, OPENING, 60.0),
         [Line("ssh: still running after 60 seconds, no longer waited for: go 192.0.2.1")],
     ),
@@ -131,6 +139,10 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
                 ME,
             )
         ],
+    ),
+    (
+        e.Alerted(0, Alert(When.FAILED, 20, 60.0), ME, "ssh"),
+        [Line("ssh: alert: failed, 20 times within 60 s", ME)],
     ),
     (
         e.CommandKilled(0, OPENING),
@@ -256,18 +268,47 @@ SILENT: list[e.Event] = [
 ]
 
 
+ERRORS = (
+    *(e.Refused, e.CommandEnded, e.CommandKilled, e.GivenUp, e.ClosingFailed, e.ConfigRefused),
+    e.InternalFault,
+)
+WARNINGS = (
+    *(e.SequenceChanged, e.CommandHung, e.CommandWaits, e.LockHeld, e.RuleHidden, e.Closed),
+    *(e.Alerted, e.InterfaceChanged, e.PacketsDropped, e.FirewallPrepared, e.Trouble),
+)
+
+
 def name(value: object) -> str:
     return type(value).__name__
 
 
+def without_priority(found: list[Line]) -> list[Line]:
+    return [replace(line, priority=Priority.NOTICE) for line in found]
+
+
 @pytest.mark.parametrize(("event", "expected"), KNOCKDS_WORDS, ids=name)
 def test_what_knockd_says_too_is_said_in_its_words(event: e.Event, expected: list[Line]) -> None:
-    assert lines_of(event) == expected
+    assert without_priority(lines_of(event)) == expected
 
 
 @pytest.mark.parametrize(("event", "expected"), OWN_WORDS, ids=name)
 def test_all_else_has_words_of_its_own(event: e.Event, expected: list[Line]) -> None:
-    assert lines_of(event) == expected
+    assert without_priority(lines_of(event)) == expected
+
+
+def priority_of(event: e.Event) -> Priority:
+    if isinstance(event, ERRORS):
+        return Priority.ERROR
+    over = isinstance(event, e.Trouble) and event.over
+    state = event.state if isinstance(event, e.InterfaceChanged) else e.InterfaceState.TROUBLE
+    usual = over or state in (e.InterfaceState.COME, e.InterfaceState.GONE)
+    return Priority.WARNING if isinstance(event, WARNINGS) and not usual else Priority.NOTICE
+
+
+@pytest.mark.parametrize("event", [event for event, _ in KNOCKDS_WORDS + OWN_WORDS], ids=name)
+def test_what_failed_is_an_error_and_what_is_odd_a_warning(event: e.Event) -> None:
+    logged = [line for line in lines_of(event) if line.audience in (Audience.LOG, ALARM)]
+    assert {line.priority for line in logged} <= {priority_of(event)}
 
 
 @pytest.mark.parametrize("event", SILENT, ids=name)

@@ -13,7 +13,7 @@ import pytest
 
 from pyknockd.model.events import Side
 from pyknockd.report import log as log_module
-from pyknockd.report.lines import Audience, Line
+from pyknockd.report.lines import Audience, Line, Priority
 from pyknockd.report.log import MOST_LINE_BYTES, Log
 from tests.support.lab import PATIENCE, ROOT
 from tests.support.syslog import syslogd
@@ -227,6 +227,58 @@ def test_each_line_goes_to_those_who_are_to_read_it(
     assert shown.err == ("hello\n" if err and "v" not in asked else "")
     log.settle()
     assert path.read_text().endswith("hello\n") is logged
+
+
+def lead_to_journal(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let standard output or error be what systemd says leads to the journal."""
+    status = os.fstat(descriptor)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+
+
+FAILED = Line("it failed", audience=Audience.ALARM, priority=Priority.ERROR)
+
+
+def test_syslog_that_is_not_the_journals_knows_one_priority_as_knockd_does(
+    log: Log, syslog: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with syslogd(syslog) as server:
+        log.write(FAILED)
+        assert server.recv(4096).startswith(b"<29>")
+    assert capfd.readouterr().err == "it failed\n"
+
+
+def test_in_the_journal_an_alarm_stands_once_and_with_its_priority(
+    log: Log,
+    syslog: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lead_to_journal(2, monkeypatch)
+    with syslogd(syslog) as server:
+        log.write(FAILED)
+        log.write(Line("odd", priority=Priority.WARNING))
+        log.write(Line("192.0.2.1: ssh: Stage 1"))
+        stamps = [server.recv(4096)[:4] for _ in range(3)]
+    assert stamps == [b"<27>", b"<28>", b"<29>"]
+    assert capfd.readouterr().err == ""
+
+
+def test_without_syslog_the_journal_gets_alarms_by_standard_error(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead_to_journal(2, monkeypatch)
+    Log().write(FAILED)
+    assert capfd.readouterr().err == "<3>it failed\n"
+
+
+def test_what_verbose_shows_in_the_journal_has_its_priority_too(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead_to_journal(1, monkeypatch)
+    log = Log(verbose=True)
+    log.write(FAILED)
+    log.write(Line("fine"))
+    assert tuple(capfd.readouterr()) == ("<3>it failed\n<5>fine\n", "")
 
 
 def test_bytes_that_are_no_text_come_out_as_they_went_in(tmp_path: Path) -> None:

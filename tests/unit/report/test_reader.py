@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pyknockd.model import Door, Protocol, Step
+from pyknockd.model import Change, ChangeKind, Door, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
+    CommandEnded,
+    CommandOutput,
+    CommandStarted,
     EndCause,
     FirstKnocksLeftOut,
     Opened,
@@ -40,10 +43,18 @@ class Names:
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
         self.asked: set[str] = set()
+        self.worked = 0.0
+        self.deadline: float | None = None
 
     def label(self, address: str, now: float) -> str | None:
         self.asked.add(address)
         return self.known.get(address)
+
+    def work(self, now: float) -> None:
+        self.worked = now
+
+    def next_deadline(self) -> float | None:
+        return self.deadline
 
 
 @pytest.fixture
@@ -54,7 +65,7 @@ def said(capfd: pytest.CaptureFixture[str]) -> Said:
 @pytest.fixture
 def report() -> Report:
     report = Report(Log(verbose=True))
-    report.most_first_lines = 3
+    report.allow(3)
     return report
 
 
@@ -134,6 +145,39 @@ def test_everything_else_is_told_in_the_midst_of_a_flood(report: Report, said: S
     ]
 
 
+def test_a_flood_of_each_kind_is_told_by_itself(report: Report, said: Said) -> None:
+    """An opening is told though its knocks are not."""
+    for stage in (1, 2, 3):
+        for _ in range(4):
+            report.take(StageReached(5.5, ME, SSH, stage))
+    report.take(Opened(5.6, YOU, SSH))
+    assert said() == [STAGE_1] * 3 + [f"{ME}: ssh: Stage 2"] * 3 + [f"{YOU}: ssh: OPEN SESAME"]
+    report.flush(6.5)
+    assert said() == [left_out(1), "a flood of further knocks: 5 lines about them left out"]
+
+
+def test_of_one_who_knows_a_sequence_only_so_many_openings_are_told(
+    report: Report, said: Said
+) -> None:
+    change = Change(1, ChangeKind.CLOSE, "ssh", ME, "true")
+    for _ in range(1000):
+        report.take(Opened(5.5, ME, SSH))
+        report.take(CommandStarted(5.5, change))  # two lines
+        report.take(CommandEnded(5.5, change, 1))
+    assert len(said()) == 200
+    report.flush(6.5)
+    assert said() == ["a flood of openings and commands: 3800 lines about them left out"]
+
+
+def test_what_a_command_printed_beyond_measure_is_counted(report: Report, said: Said) -> None:
+    report.take(CommandOutput(5.5, "ssh", ("one", "two"), left_out=500))
+    report.flush(6.5)
+    assert said() == [
+        *("ssh: one", "ssh: two"),
+        "a flood of what commands print: 500 lines about them left out",
+    ]
+
+
 def test_first_knocks_that_were_put_aside_unread_are_counted_too(
     report: Report, said: Said
 ) -> None:
@@ -153,6 +197,39 @@ def test_the_end_does_not_forget_what_was_left_out(
         report.take(first(5.5))
     report.finish()
     assert said() == [STAGE_1] * 3 + [left_out(2)]
+
+
+# --- the fence ----------------------------------------------------------------------------------
+
+FENCE = '(commands run fenced in: knockd(1), "Where commands are fenced in")'
+MAIL = Change(1, ChangeKind.OPEN, "ssh", ME, "mail me; true")
+RULE = Change(1, ChangeKind.OPEN, "ssh", ME, "iptables -I", ("/sbin/iptables", "-I"))
+
+
+def test_behind_the_first_program_that_fails_stands_that_it_is_fenced_in(said: Said) -> None:
+    report = Report(Log(verbose=True), fenced=True)
+    for _ in range(2):
+        report.take(CommandEnded(1.0, MAIL, 0))
+        report.take(CommandEnded(1.0, MAIL, 1))
+    failed = "ssh: command returned non-zero status code (1)"
+    assert said() == [failed, FENCE, failed]
+
+
+@pytest.mark.parametrize(
+    ("fenced", "event"),
+    [
+        (False, CommandEnded(1.0, MAIL, 1)),
+        (True, CommandEnded(1.0, MAIL, 127)),
+        (True, CommandEnded(1.0, MAIL, 126, problem="it is no program")),
+        (True, CommandEnded(1.0, RULE, 2)),
+    ],
+)
+def test_what_the_fence_does_not_bar_is_not_laid_to_it(
+    said: Said, fenced: bool, event: CommandEnded
+) -> None:
+    report = Report(Log(verbose=True), fenced=fenced)
+    report.take(event)
+    assert FENCE not in said()
 
 
 # --- names --------------------------------------------------------------------------------------
@@ -206,12 +283,20 @@ def test_only_so_many_lines_wait_for_names(
 
 def test_at_the_end_nothing_waits_and_the_order_stays(names: Names, said: Said) -> None:
     report = Report(Log(verbose=True), look_up=True)
-    report.most_first_lines = 1
+    report.allow(1)
     report.take(first(99.5))
     report.take(first(99.5))
     report.take(Stopping(99.6))
     report.finish()
     assert said() == [STAGE_1, "shutting down", left_out(1)]
+
+
+def test_searches_are_looked_after_though_no_line_waits_for_them(names: Names) -> None:
+    report = Report(Log(), look_up=True)
+    names.deadline = 103.0
+    assert report.next_deadline(100.0) == 103.0
+    report.flush(103.0)
+    assert names.worked == 103.0
 
 
 # --- syslog that is away ------------------------------------------------------------------------

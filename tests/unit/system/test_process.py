@@ -12,9 +12,11 @@ from pyknockd.system.process import (
     KILLED,
     NOT_EXECUTABLE,
     NOT_FOUND,
+    QUIET,
     CommandError,
     Ended,
     Programs,
+    Search,
     output,
     spawn,
 )
@@ -53,7 +55,7 @@ def test_a_program_that_fails_is_told_with_what_it_says(script: str, said: str) 
 
 
 def test_a_program_that_is_not_there_is_told_as_a_shell_tells_it(tmp_path: Path) -> None:
-    for start in (output, spawn):
+    for start in (output, spawn, Search):
         with pytest.raises(CommandError, match="/x: No such file or directory") as error:
             start([f"{tmp_path}/x"])
         assert error.value.status == NOT_FOUND
@@ -90,8 +92,8 @@ def test_programs_run_beside_each_other(tmp_path: Path) -> None:
     for name in "ab":
         os.mkfifo(tmp_path / name)
     programs = Programs()
-    programs.start(1, ["sh", "-c", f"echo > {tmp_path}/a; cat {tmp_path}/b"], quiet=True)
-    programs.start(2, ["sh", "-c", f"cat {tmp_path}/a; echo > {tmp_path}/b; exit 2"], quiet=True)
+    programs.start(1, ["sh", "-c", f"echo > {tmp_path}/a; cat {tmp_path}/b"], QUIET)
+    programs.start(2, ["sh", "-c", f"cat {tmp_path}/a; echo > {tmp_path}/b; exit 2"], QUIET)
     assert sorted((one.key, one.status) for one in finished(programs, 2)) == [(1, 0), (2, 2)]
 
 
@@ -111,15 +113,19 @@ def test_a_program_that_cannot_be_started_is_told_as_a_shell_tells_it(tmp_path: 
     assert len(programs) == 0
 
 
-def test_a_program_reads_nothing_and_is_heard_unless_it_is_to_be_quiet(
+def test_a_program_reads_nothing_and_prints_where_it_is_told_to(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     programs = Programs()
-    for number, quiet in enumerate((True, False)):
+    reader, writer = os.pipe()
+    for number, where in enumerate((QUIET, None, writer)):
         words = ["sh", "-c", f"cat; echo out{number}; echo error{number} >&2"]
-        programs.start(number, words, quiet=quiet)
-    finished(programs, 2)
+        programs.start(number, words, where)
+    finished(programs, 3)
     assert tuple(capfd.readouterr()) == ("out1\n", "error1\n")
+    assert os.read(reader, 100) == b"out2\nerror2\n"
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_program_holds_none_of_the_daemons_files_open(tmp_path: Path) -> None:
@@ -128,3 +134,36 @@ def test_a_program_holds_none_of_the_daemons_files_open(tmp_path: Path) -> None:
         os.set_inheritable(file.fileno(), False)
         programs.start("key", ["sh", "-c", f"test ! -e /proc/self/fd/{file.fileno()}"])
         assert finished(programs) == [Ended("key", 0)]
+
+
+def over(search: Search) -> bool:
+    until(search.is_over, "the search is over")
+    return True
+
+
+@pytest.mark.parametrize(
+    ("script", "answer"),
+    [("cat; echo one; echo two >&2", "one\n"), ("echo one; exit 2", ""), ("true", "")],
+)
+def test_a_search_that_is_over_has_an_answer_unless_it_failed(script: str, answer: str) -> None:
+    search = Search(["sh", "-c", script])
+    assert over(search)
+    assert search.answer() == answer
+
+
+def test_whoever_keeps_the_pipe_of_a_search_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never")
+    search = Search(["sh", "-c", f"cat {tmp_path}/never & echo one"])
+    assert over(search)
+    assert search.answer() == "one\n"
+    search.kill()  # nobody is left by now but the child
+
+
+def test_the_children_of_a_search_are_killed_with_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "never")
+    search = Search(["sh", "-c", f"cat {tmp_path}/never & echo $! > {tmp_path}/pid; wait"])
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "it runs")
+    search.kill()
+    assert over(search)
+    child = Path("/proc", (tmp_path / "pid").read_text().strip(), "cmdline")
+    until(lambda: not child.exists() or not child.read_bytes(), "the child is gone")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.system.systemd import Notify
+from pyknockd.system.systemd import Notify, is_fenced, is_journal, level
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -45,6 +45,11 @@ def test_each_turn_of_its_life_is_told(manager: socket.socket) -> None:
     ready, reloading, stopping = heard(manager)
     assert (ready, stopping) == ("READY=1", "STOPPING=1")
     assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", reloading)
+
+
+def test_a_status_is_one_line_whatever_it_holds(manager: socket.socket) -> None:
+    Notify().status("DEAF: waiting for \udcff\nREADY=1")
+    assert heard(manager) == ["STATUS=DEAF: waiting for \\xff\\nREADY=1"]
 
 
 def test_only_a_change_of_the_status_is_told(manager: socket.socket) -> None:
@@ -99,3 +104,40 @@ def test_without_a_manager_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     Notify().ready()
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
     Notify().ready()
+
+
+def test_what_leads_to_the_journal_is_told_by_its_device_and_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    status = os.fstat(writer)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    assert is_journal(writer)
+    assert level(writer, 3) == "<3>"
+    for other in (f"{status.st_dev}:{status.st_ino + 1}", "", "x"):
+        monkeypatch.setenv("JOURNAL_STREAM", other)
+        assert not is_journal(writer)
+        assert level(writer, 3) == ""
+    os.close(reader)
+    os.close(writer)
+    assert not is_journal(writer)
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "fenced"),
+    [
+        (True, "NoNewPrivs:\t0\nSeccomp:\t2\nSeccomp_filters:\t9\n", True),
+        (True, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t2\n", False),
+        (True, None, False),
+        (False, "Seccomp:\t2\n", False),
+    ],
+)
+def test_a_service_is_fenced_in_if_its_system_calls_are_filtered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, service: bool, status: str | None, fenced: bool
+) -> None:
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
+    if service:
+        monkeypatch.setenv("INVOCATION_ID", "0123456789abcdef")
+    if status is not None:
+        (tmp_path / "status").write_text(status)
+    assert is_fenced(str(tmp_path / "status")) is fenced
