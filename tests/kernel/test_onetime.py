@@ -39,7 +39,7 @@ def test_each_sequence_opens_once_over_either_family(hosts: Lab, file: Path) -> 
 def test_the_line_is_marked_before_the_command_runs(hosts: Lab, file: Path) -> None:
     daemon = hosts.start(door(file))
     hosts.knock(7001, 7002)
-    daemon.wait_for("\n2\n")  # what the command counts: the comment and the marked line
+    daemon.wait_for("once: 2\n")  # what the command counts: the comment and the marked line
 
 
 def test_a_restart_and_a_reload_go_on_where_it_was(hosts: Lab, file: Path) -> None:
