@@ -70,19 +70,19 @@ class _Attempt:
     """One source's way through one door's sequence; at ``deadline`` it is over.
 
     ``extra``: knockd would not have it. ``told``: the log has spoken of it. ``over``: it has ended.
-    ``first_port`` and ``last_port`` are where its first and its last knock came from.
+    ``first_port`` is where its first knock came from, ``last_port`` its last if that is another.
     """
 
     source: _Source
     listener: Listener
     deadline: float
     first_port: int
-    last_port: int
     extra: bool = False
     told: bool = False
     forgiven: int = 0
     stage: int = 1
     over: bool = False
+    last_port: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -138,13 +138,15 @@ class Sequences:
         effects: list[AttemptEvent] = []
         if not repeated or knock.bare:
             effects = self._effects(source, hearing, knock, repeated)
-        missed = [] if late is None else _missed(late, knock, effects)
+        missed = () if late is None else _missed(late, knock, effects)
         if effects:
             self._repeats.add(knock)
         elif not missed:
             cause = NotHeardCause.REPEATED if repeated else NotHeardCause.NO_ATTEMPT
-            missed.append(NotHeard(now, knock, hearing[0].door, cause))
-        return [*events, *missed, *effects] if missed else events + effects
+            events.append(NotHeard(now, knock, hearing[0].door, cause))
+        if missed:
+            events += missed
+        return events + effects
 
     def _effects(
         self, source: _Source, hearing: list[Listener], knock: Knock, repeated: bool
@@ -287,8 +289,7 @@ class Sequences:
         begun = []
         for listener in firsts:
             deadline = knock.time + listener.door.timeout
-            port = knock.source_port
-            attempt = _Attempt(source, listener, deadline, port, port, extra)
+            attempt = _Attempt(source, listener, deadline, knock.source_port, extra)
             if len(listener.door.steps) > 1:
                 if not self._make_room(knock.time, events):
                     turned_away = NotHeardCause.TURNED_AWAY
@@ -375,7 +376,7 @@ def _ended(
 def _earlier_port(attempt: _Attempt, knock: Knock) -> int:
     """Where the attempt's own knock came from that went where ``knock`` goes, if it is known."""
     steps = attempt.listener.door.steps
-    if _is_step(steps[attempt.stage - 1], knock):
+    if attempt.stage > 1 and _is_step(steps[attempt.stage - 1], knock):
         return attempt.last_port
     return attempt.first_port if _is_step(steps[0], knock) else 0
 
