@@ -28,6 +28,8 @@ _IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
 _TRANSPORTS = frozenset(bytes((protocol.value,)) for protocol in Protocol)
 _NO_HARDWARE = bytes(12)  # both addresses of a frame on the loopback
 _HIGHEST_PORT = 65_535
+_MANY_PORTS = 4_096  # who listens to so many listens to the beginning of every connection
+_FIRST, _LOOKED_AT = int(Flags.SYN), int(Flags.SYN | Flags.ACK | Flags.RST | Flags.FIN)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +74,9 @@ class Playback:
         self._finds_out = False
         self._steps: frozenset[Step] = frozenset()
         self._ports: frozenset[bytes] = frozenset()
+        self._payloads: tuple[Listen, ...] = ()
+        # Whether the first segment of a connection matters whatever its port is.
+        self._takes_every_first = False
         self._on_wire: NoPeers = no_peers_on_wire(self._own)
         self._ingresses: dict[Medium, Ingress] = {}
         self._on_loopback: dict[Medium, Ingress] = {}
@@ -89,8 +94,13 @@ class Playback:
     def listen(self, listens: Iterable[Listen], around: int) -> None:
         """Give what is for a port of ``listens`` from now on, or for one that is ``around`` it."""
         listens = tuple(listens)
+        narrow = [one for one in listens if one.high - one.low < _MANY_PORTS]
+        self._takes_every_first = len(narrow) < len(listens)
+        self._payloads = tuple(one for one in listens if one.payload > 0)
+        self._ingresses.clear()
+        self._on_loopback.clear()
         self._steps = frozenset(
-            Step(port, one.protocol) for one in listens for port in range(one.low, one.high + 1)
+            Step(port, one.protocol) for one in narrow for port in range(one.low, one.high + 1)
         )
         near = {step.port + off for step in self._steps for off in range(-around, around + 1)}
         self._ports = frozenset(
@@ -110,22 +120,29 @@ class Playback:
         first = data[at] if len(data) > at else 0
         ethertype = data[12:14] if at else (_IPV6 if first >> 4 == 6 else _IPV4)
         if ethertype == _IPV4 and first == 0x45:
-            if data[at + 22 : at + 24] not in self._ports:
+            if data[at + 22 : at + 24] not in self._ports and not self._is_first(data, at + 33):
                 return None
         elif ethertype == _IPV6:
             if self._ipv4_only:
                 return None
             following, port = data[at + 6 : at + 7], data[at + 42 : at + 44]
-            if following in _TRANSPORTS and port not in self._ports:
+            is_other = following in _TRANSPORTS and port not in self._ports
+            if is_other and not self._is_first(data, at + 53):
                 return None
         return self._decoded(recorded)
+
+    def _is_first(self, data: bytes, at: int) -> bool:
+        """Whether the TCP flags at ``at`` are those of a connection's first segment, if that matters."""
+        return self._takes_every_first and len(data) > at and data[at] & _LOOKED_AT == _FIRST
 
     def _decoded(self, recorded: Recorded) -> Knock | None:
         knock = knock_of(Frame(recorded.data, self._ingress(recorded), recorded.time))
         if knock is None or (self._ipv4_only and ":" in knock.source):
             return None
         if knock.port.to_bytes(2, "big") not in self._ports:
-            return None
+            is_tcp = knock.protocol is Protocol.TCP
+            if not (self._takes_every_first and is_tcp and knock.flags & _LOOKED_AT == _FIRST):
+                return None
         if not knock.local and self._finds_out and self._shows_an_address(knock):
             self._take(knock.destination)
             knock = replace(knock, local=True)
@@ -143,13 +160,13 @@ class Playback:
         ingress = known.get(medium)
         if ingress is None:
             no_peers = NO_PEERS_ON_LOOPBACK if loopback else self._on_wire
-            ingress = Ingress(medium.name, medium.link, self._own, no_peers)
+            ingress = Ingress(medium.name, medium.link, self._own, no_peers, self._payloads)
             known[medium] = ingress
         return ingress
 
     def _shows_an_address(self, knock: Knock) -> bool:
         """Whether its destination can be taken for the host's: it begins something at a step."""
-        begins = knock.protocol is Protocol.UDP or knock.flags & 0x3F == Flags.SYN
+        begins = knock.protocol is Protocol.UDP or knock.flags & _LOOKED_AT == _FIRST
         if not begins or Step(knock.port, knock.protocol) not in self._steps:
             return False
         address = ip_address(knock.destination)

@@ -77,22 +77,15 @@ class Doors:
         now = event.time
         if not event.door.opening.for_source(event.source):
             return
-        refusal = refusal_of(event)
+        refusal = refusal_of(event, self._openings.sources(event.door.name))
         if refusal is None and self._openings.waiting >= MOST_WAITING:
             refusal = RefusalCause.TOO_MANY_WAIT
-        if refusal is None and self._is_full(event):
-            refusal = RefusalCause.TOO_MANY_OPEN
         if refusal is not None:
             yield Refused(now, event.source, event.door, refusal)
         else:
             number = self._journal.number()
             self._openings.begin(plan_of(event, number, self._firewall.effect), now)
             yield from self.work(now)
-
-    def _is_full(self, event: Opened) -> bool:
-        """Whether as many are in as may be, and the one who knocks is not among them."""
-        most, sources = event.door.policy.max_open, self._openings.sources(event.door.name)
-        return 0 < most <= len(sources) and event.source not in sources
 
     def work(self, now: float) -> Iterator[Event]:
         """Take note of what has ended, and begin what is due. Each event before what it is of."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from pyknockd.doors.opening import Plan
@@ -17,8 +17,8 @@ EffectOf = Callable[[Sequence[str]], Effect | None]
 """The rule that the words of a command make or take away; None if that cannot be told."""
 
 
-def refusal_of(event: Opened) -> RefusalCause | None:
-    """Why the commands of a door are not to be run, if they are not."""
+def refusal_of(event: Opened, inside: Collection[str]) -> RefusalCause | None:
+    """Why the commands of a door are not to be run, if they are not. ``inside`` are those who are in."""
     for command, cause in (
         (event.door.opening, RefusalCause.START_COMMAND_TOO_LONG),
         (event.door.closing, RefusalCause.STOP_COMMAND_TOO_LONG),
@@ -26,6 +26,8 @@ def refusal_of(event: Opened) -> RefusalCause | None:
         text = expand(command.for_source(event.source), event.source, event.door)
         if len(text.encode("utf-8", "surrogateescape")) > MOST_COMMAND_BYTES:
             return cause
+    if 0 < event.door.policy.max_open <= len(inside) and event.source not in inside:
+        return RefusalCause.TOO_MANY_OPEN
     return None
 
 

@@ -28,7 +28,8 @@ class Gate:
     def refusal(self, door: Door, knock: Knock) -> NotHeardCause | None:
         """Why ``door`` does not hear ``knock``; None if it does."""
         policy = door.policy
-        if policy.interfaces and knock.interface not in policy.interfaces:
+        # A capture need not say which interface it was: then it is taken to be one of these.
+        if policy.interfaces and knock.interface not in ("", *policy.interfaces):
             return NotHeardCause.NOT_LISTENED_ON
         if not policy.admits(knock.source):
             return NotHeardCause.DENIED

@@ -29,6 +29,8 @@ from pyknockd.report.subjects import door_of, source_of
 MOST_SOURCES = 1_000
 MOST_FIRST, MOST_LAST = 50, 50  # events that are kept of a source
 
+# By the closing command, by its being none, and by the opening that is renewed.
+_TOLD_BY_OTHERS = (ClosedCause.TIME, ClosedCause.NOTHING_TO_CLOSE, ClosedCause.SUPERSEDED)
 _TOLD = (CommandStarted, NotHeard, Opened, Refused, Standing)
 
 TimeText = Callable[[float], str]
@@ -153,7 +155,7 @@ def _is_told(event: Event) -> bool:
     if isinstance(event, (StageReached, AttemptEnded)):
         return not event.quiet
     if isinstance(event, Closed):
-        return event.cause not in (ClosedCause.TIME, ClosedCause.NOTHING_TO_CLOSE)
+        return event.cause not in _TOLD_BY_OTHERS
     return isinstance(event, _TOLD)
 
 

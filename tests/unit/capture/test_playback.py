@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyknockd.capture.playback import MOST_FOUND, Medium, Playback, Recorded
-from pyknockd.model import Knock, Link, Listen, Protocol
+from pyknockd.model import Flags, Knock, Link, Listen, Protocol
 from tests.support.packets import (
     ACK,
     DESTINATION,
@@ -183,3 +183,28 @@ def test_a_copy_on_an_interface_that_is_not_listened_on_takes_nothing_away() -> 
     assert [knock is not None and one.is_listened_on(knock.interface) for knock in heard] == [
         *(False, True),
     ]
+
+
+def test_where_the_beginning_of_every_connection_matters_it_is_heard_and_nothing_else() -> None:
+    every = Listen(Protocol.TCP, 1, 65_535, required=Flags.SYN, forbidden=Flags.ACK)
+    for own in (HERE, HERE_6):
+        strict = playback(own, listens=(*LISTENS, every))
+        assert hear(strict, to(own, 443)) is not None
+        assert hear(strict, to(own, 443), tags=TAG) is not None
+        assert hear(strict, to(own, 443, SYN | ACK)) is None
+        assert hear(strict, to(own, 443, ACK), tags=TAG) is None
+    assert hear(strict, ipv4(udp(53), UDP)) is None
+
+
+def test_such_a_beginning_shows_no_address() -> None:
+    every = Listen(Protocol.TCP, 1, 65_535, required=Flags.SYN)
+    strict = playback(listens=(*LISTENS, every))
+    hear(strict, to(ELSEWHERE, 443))
+    assert strict.addresses == ()
+
+
+def test_payloads_that_are_wanted_are_there() -> None:
+    wanted = Listen(Protocol.UDP, 62_201, 62_201, payload=5)
+    knock = hear(playback(HERE, listens=(wanted,)), ipv4(udp(62_201, b"abcdefg"), UDP))
+    assert knock is not None
+    assert knock.payload == b"abcde"

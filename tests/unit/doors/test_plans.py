@@ -8,7 +8,7 @@ import pytest
 
 from pyknockd.doors.plans import MOST_COMMAND_BYTES, plan_of, refusal_of
 from pyknockd.firewall import Effect, effect_unrun
-from pyknockd.model import Command, Door
+from pyknockd.model import Command, Door, Policy
 from pyknockd.model.events import Opened, RefusalCause
 
 ME, ME_6 = "192.0.2.7", "2001:db8::7"
@@ -69,4 +69,11 @@ def test_a_door_that_closes_another_takes_its_rule_away() -> None:
     ],
 )
 def test_what_knockd_would_not_run_is_refused(door: Door, cause: RefusalCause | None) -> None:
-    assert refusal_of(opened(door)) is cause
+    assert refusal_of(opened(door), ()) is cause
+
+
+def test_no_more_are_in_than_may_be_and_who_is_in_may_stay_longer() -> None:
+    door = Door("a", opening=Command("o"), policy=Policy(max_open=1))
+    assert refusal_of(opened(door), ()) is None
+    assert refusal_of(opened(door), [ME]) is None
+    assert refusal_of(opened(door), [ME_6]) is RefusalCause.TOO_MANY_OPEN

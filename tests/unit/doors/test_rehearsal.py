@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from pyknockd.doors.rehearsal import Rehearsal
-from pyknockd.model import Command, Door, Limits
+from pyknockd.model import Command, Door, Limits, Policy
 from pyknockd.model.events import (
     Closed,
     ClosedCause,
@@ -94,3 +95,14 @@ def test_what_would_not_be_run_is_refused() -> None:
     (event,) = take(Rehearsal(Limits()), Door("ssh", opening=Command("x" * 5000)), 0.0)
     assert isinstance(event, Refused)
     assert event.cause is RefusalCause.START_COMMAND_TOO_LONG
+
+
+def test_no_more_get_in_than_may_and_others_once_one_has_left() -> None:
+    rehearsal = Rehearsal(Limits())
+    full = replace(TIMED, policy=Policy(max_open=1))
+    assert len(commands(take(rehearsal, full, 0.0))) == 1
+    (event,) = take(rehearsal, full, 1.0, OTHER)
+    assert isinstance(event, Refused)
+    assert event.cause is RefusalCause.TOO_MANY_OPEN
+    run_out(rehearsal)
+    assert len(commands(take(rehearsal, full, 20.0, OTHER))) == 1

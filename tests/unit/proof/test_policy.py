@@ -31,6 +31,7 @@ def test_networks_and_interfaces_are_looked_at() -> None:
     elsewhere = Door("ssh", policy=Policy(interfaces=("eth1", "wg0")))
     assert Gate().refusal(elsewhere, knock()) is NotHeardCause.NOT_LISTENED_ON
     assert Gate().refusal(elsewhere, knock(interface="wg0")) is None
+    assert Gate().refusal(elsewhere, knock(interface="")) is None  # as from a capture
 
 
 def test_who_has_opened_a_door_is_not_heard_there_for_its_cooldown() -> None:
