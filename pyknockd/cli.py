@@ -300,6 +300,7 @@ def _show(
     # As bytes: what is in the file need not be text in anybody's encoding.
     for stream, texts in ((sys.stdout, said if options.debug else ()), (sys.stderr, complaints)):
         data = "".join(f"{line}\n" for line in texts).encode("utf-8", "surrogateescape")
-        stream.flush()
-        stream.buffer.write(data)
-        stream.buffer.flush()
+        if data:
+            stream.flush()
+            stream.buffer.write(data)
+            stream.buffer.flush()

@@ -9,6 +9,7 @@ due waits until it has caught up.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -156,7 +157,7 @@ class _Reading:
     def __init__(self, config: Config, request: Request) -> None:
         """Raises CaptureError."""
         self._file = CaptureFile(request.path)
-        self._is_stream = not self._file.size
+        self.is_stream = not self._file.size
         self._page = Page()
         self._story = None if request.as_json else Story()
         self.replay = Replay(config, request, self._take)
@@ -186,11 +187,10 @@ class _Reading:
 
     def tell(self) -> None:
         """What there is to read once all has been heard. Raises OSError."""
-        if self._story is None:
-            return
-        for line in self._story.lines(_time_text):
-            self._page.show(line)
-        self._page.show(Told(Kind.SOURCE, self._summary(self._story)))
+        if self._story is not None:
+            for line in self._story.lines(_time_text):
+                self._page.show(line)
+            self._page.show(Told(Kind.SOURCE, self._summary(self._story)))
         self._page.flush()
 
     def _take(self, event: Event) -> None:
@@ -198,7 +198,7 @@ class _Reading:
             self._story.take(event)
             return
         self._page.write(json_line(event))
-        if self._is_stream:
+        if self.is_stream:
             self._page.flush()
 
     def _summary(self, story: Story) -> str:
@@ -210,28 +210,35 @@ class _Reading:
 
 def main(config: Config, request: Request) -> int:
     """Replay, and tell. Returns the exit status: 0 if the whole capture has been read."""
-    trouble = ""
     try:
-        reading = _Reading(config, request)
-        try:
-            reading.run()
-        except CaptureError as error:
-            trouble = f"knockd: {error}"
-            if reading.packets:
-                trouble += f"; {_count(reading.packets, 'packet')} before that could be read"
-        except KeyboardInterrupt:
-            # With that the one who listens ends a capture that is being made.
-            trouble = "" if not reading._file.size else "knockd: interrupted"
-        reading.tell()
+        trouble = _read_and_tell(config, request)
     except CaptureError as error:
-        trouble = f"knockd: {error}"
-    except BrokenPipeError:
-        # Whoever was reading has seen enough. Python is not to try again at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+        trouble = str(error)
+    except OSError as error:
+        # Python is not to try again at its end. Who closes a pipe has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        trouble = "" if error.errno == errno.EPIPE else f"cannot write: {error.strerror}"
+        if not trouble:
+            return 1
     if trouble:
-        print(trouble, file=sys.stderr)
+        print(f"knockd: {trouble}", file=sys.stderr)
     return 1 if trouble else 0
+
+
+def _read_and_tell(config: Config, request: Request) -> str:
+    """What kept the capture from being read to its end, if anything. Raises CaptureError, OSError."""
+    reading, trouble = _Reading(config, request), ""
+    try:
+        reading.run()
+    except CaptureError as error:
+        trouble = str(error)
+        if reading.packets:
+            trouble += f"; {_count(reading.packets, 'packet')} before that could be read"
+    except KeyboardInterrupt:
+        # So ends who wants it a capture that is being made.
+        trouble = "" if reading.is_stream else "interrupted"
+    reading.tell()
+    return trouble
 
 
 def _count(number: int, what: str) -> str:
