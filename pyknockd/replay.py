@@ -28,7 +28,7 @@ from pyknockd.model.events import (
     Opened,
     SequenceChanged,
 )
-from pyknockd.proof import NEAR_PORTS, Copies, Marked, Proofs
+from pyknockd.proof import NEAR_PORTS, FilesInMemory, Marked, Proofs
 from pyknockd.report import Bar, Kind, Page, Story, Told, json_line
 
 _LOOK_PACKETS = 2_048  # how often is looked how far it is
@@ -74,7 +74,9 @@ class Replay:
         self._tell = tell
         self._marked: list[Marked] = []
         limits = config.extras.limits
-        self._proofs = Proofs(config.doors, limits, _AtOnce(), self._marked.append, Copies().use)
+        self._proofs = Proofs(
+            config.doors, limits, _AtOnce(), self._marked.append, FilesInMemory().use
+        )
         self._doors = Rehearsal(limits)
         # When each packet that was not heard was told of, by what those alike have in common.
         self._told: OrderedDict[int, float] = OrderedDict()

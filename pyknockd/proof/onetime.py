@@ -74,7 +74,7 @@ def use(path: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         os.close(descriptor)
 
 
-class Copies:
+class FilesInMemory:
     """Files of which one sequence after the other is used, in memory: nothing is written."""
 
     def __init__(self) -> None:

@@ -22,6 +22,7 @@ A_SECOND = 20_000
 KINDS = 5_000  # different packets; a capture repeats them
 TO_A_STEP = 100  # one packet in so many
 MOST_PAYLOAD = 400
+SEQUENCE_NUMBER_AT = 14 + 20 + 4  # behind Ethernet's header, IP's, and TCP's ports
 HARDWARE = bytes(range(12))
 SEED = 5
 BEGIN = 1_764_032_400
@@ -75,7 +76,7 @@ def _replay(bench: Bench, count: int, one_in: int) -> _Cost:
 
 
 def _write(path: Path, count: int, one_in: int) -> None:
-    """A capture of connections begun by as many sources as there are kinds of packets."""
+    """Each packet begins a connection; there are as many sources as kinds of packets."""
     chance = random.Random(SEED)
     frames = []
     for number in range(KINDS):
@@ -90,4 +91,5 @@ def _write(path: Path, count: int, one_in: int) -> None:
             frame = frames[number % KINDS]
             seconds, rest = divmod(number, A_SECOND)
             head = (BEGIN + seconds, rest * 1_000_000 // A_SECOND, len(frame), len(frame))
-            file.write(pack("<IIII", *head) + frame)
+            each = frame[:SEQUENCE_NUMBER_AT] + pack("!I", number) + frame[SEQUENCE_NUMBER_AT + 4 :]
+            file.write(pack("<IIII", *head) + each)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyknockd.model import Protocol, Step
-from pyknockd.proof.onetime import Copies, OneTimeError, first_sequence, use
+from pyknockd.proof.onetime import FilesInMemory, OneTimeError, first_sequence, use
 
 
 def steps(*ports: int) -> tuple[Step, ...]:
@@ -37,13 +37,13 @@ def test_when_all_are_used_none_is_in_force(file: Path) -> None:
     assert first_sequence(str(file)) == ()
 
 
-def test_a_copy_is_used_line_by_line_and_the_file_stays_as_it_is(file: Path) -> None:
-    before, copies = file.read_bytes(), Copies()
-    following = copies.use(str(file), steps(7001, 7002))
+def test_a_file_in_memory_is_used_line_by_line_and_stays_as_it_is(file: Path) -> None:
+    before, files = file.read_bytes(), FilesInMemory()
+    following = files.use(str(file), steps(7001, 7002))
     assert following == (Step(7003, Protocol.TCP), Step(7004, Protocol.UDP))
-    assert copies.use(str(file), following) == ()
+    assert files.use(str(file), following) == ()
     with pytest.raises(OneTimeError, match="used already"):
-        copies.use(str(file), following)
+        files.use(str(file), following)
     assert file.read_bytes() == before
 
 
