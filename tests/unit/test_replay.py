@@ -6,18 +6,33 @@ import json
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from pyknockd.capture.linktypes import medium_of
+from pyknockd.capture.linktypes import medium_of, recorded
 from pyknockd.capture.playback import Recorded
 from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Config, Extras, Limits
 from pyknockd.model.events import Event
 from pyknockd.proof.onetime import first_sequence
 from pyknockd.replay import MOST_TOLD, Replay, Request, main
-from tests.support.captures import At, interface, packet, pcap, section
-from tests.support.packets import ACK, MSS, SYN, UDP, Route, ethernet, ipv4, tcp, udp
+from pyknockd.report import json_line
+from tests.support.captures import (
+    COOKED,
+    COOKED_2,
+    ETHERNET,
+    NULL,
+    RAW,
+    At,
+    cooked,
+    cooked_2,
+    interface,
+    packet,
+    pcap,
+    section,
+)
+from tests.support.packets import ACK, GOOD, MSS, SYN, UDP, Route, ethernet, ipv4, tcp, udp
 
 ME, OTHER, HERE, ELSEWHERE = "198.51.100.7", "198.51.100.8", "192.0.2.1", "192.0.2.9"
 BEGIN = 1_764_032_400.0
@@ -264,3 +279,41 @@ def test_a_clock_that_is_set_back_ends_no_attempt(player: Player, sent: Sender) 
     sent.tcp(3600, 7000, OTHER)
     knock(sent, 7000, 8000, 9000)
     assert "opened" in [e["event"] for e in player.events(sent)]
+
+
+def test_no_frame_brings_a_replay_to_its_end_too_early() -> None:
+    """Mutated, cut and random frames on every link; each of the good ones is to a step."""
+    chance = Random(11)
+    told: list[Event] = []
+    replay = Replay(config(), Request("-"), told.append)
+    packets = [frame[14:] for frame in GOOD[:2]] + [GOOD[2]]
+    for number in range(6_000):
+        link_type = chance.choice([ETHERNET, RAW, NULL, COOKED, COOKED_2])
+        data = _mangled(chance, framed(link_type, chance.choice(packets)))
+        one = recorded(link_type, medium_of(link_type), data, BEGIN + number / 100)
+        knock = None if one is None else replay.playback.knock_of(one)
+        if knock is not None:
+            replay.hear(knock)
+    replay.end()
+    assert len(told) > 100
+    assert all(json_line(event) for event in told)
+
+
+def framed(link_type: int, packet: bytes) -> bytes:
+    """``packet`` as it stands in a capture of that kind."""
+    if link_type == ETHERNET:
+        return ethernet(packet, hardware=HARDWARE)
+    if link_type == COOKED:
+        return cooked(packet)
+    if link_type == COOKED_2:
+        return cooked_2(packet)
+    return packet if link_type == RAW else bytes(4) + packet
+
+
+def _mangled(chance: Random, data: bytes) -> bytes:
+    mangled = bytearray(data)
+    for _ in range(chance.randrange(4)):
+        mangled[chance.randrange(len(mangled))] = chance.randrange(256)
+    if chance.random() < 0.2:
+        return bytes(mangled[: chance.randrange(len(mangled))])
+    return chance.randbytes(chance.randrange(100)) if chance.random() < 0.1 else bytes(mangled)
