@@ -96,14 +96,14 @@ class Replay:
         while self._marked:
             self._take(self._proofs.settle(self._marked.pop(0)))
 
-    def advance(self, time: float) -> None:
-        """It is ``time`` now: what is over is over, and what is due is done."""
-        while self._wake_at <= time:
+    def advance(self, now: float) -> None:
+        """It is ``now`` that time: what is over is over, and what is due is done."""
+        while self._wake_at <= now:
             self._take(self._proofs.expire(self._wake_at))
             # Its deadline is 0 where something waits only for the clock to be looked at.
             self._take(self._doors.work(max(self._wake_at, self._now)))
             self._set_clock()
-        self._now = time
+        self._now = now
 
     def end(self) -> None:
         """There is nothing more to hear. What stands open is closed when its time comes."""
@@ -248,5 +248,9 @@ def _count(number: int, what: str) -> str:
 
 
 def _time_text(seconds: float) -> str:
-    moment = time.localtime(seconds)
-    return time.strftime("%Y-%m-%d %H:%M:%S", moment) + f".{int(seconds * 1000) % 1000:03}"
+    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
+    try:
+        moment = time.localtime(whole)
+    except (OSError, OverflowError, ValueError):
+        return f"{seconds:.3f}"  # no time that a calendar has
+    return time.strftime("%Y-%m-%d %H:%M:%S", moment) + f".{rest // 1_000:03}"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -317,3 +320,30 @@ def _mangled(chance: Random, data: bytes) -> bytes:
     if chance.random() < 0.2:
         return bytes(mangled[: chance.randrange(len(mangled))])
     return chance.randbytes(chance.randrange(100)) if chance.random() < 0.1 else bytes(mangled)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "ticks", "said"),
+    [
+        (6, 1_764_032_400_100_000, "2025-11-25 01:00:00.100"),
+        (0, 2**64 - 1, "18446744073709551616.000"),  # as late as a capture can say
+    ],
+)
+def test_the_time_is_that_of_the_clock_on_the_wall(
+    player: Player, sent: Sender, resolution: int, ticks: int, said: str
+) -> None:
+    knock(sent, 7000)
+    capture = section() + interface("eth0", resolution=resolution)
+    player.path.write_bytes(capture + packet(0, ticks, sent.packets[0].data))
+    with in_utc():
+        assert main(config(), Request(str(player.path))) == 0
+    assert f"  {said}" in player.output.readouterr().out.decode()
+
+
+@contextmanager
+def in_utc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
