@@ -83,13 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--read", metavar="FILE", help="tell what would have come of a capture; - is standard input"
     )
-    add(
-        "--address",
-        metavar="LIST",
-        action="extend",
-        type=_addresses,
-        help="with --read: the addresses that were the host's",
-    )
+    own = "with --read: the host's addresses"
+    add("--address", metavar="LIST", action="extend", type=_addresses, help=own)
     add("--json", action="store_true", help="with --read: a line for each event, for programs")
     add("-V", "--version", action="store_true", help="print the version and end")
     add("-h", "--help", action="help", help="print this and end")
@@ -255,12 +250,8 @@ def _folder() -> str:
 
 def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Config:
     """The configuration as the files and the command line give it. Raises ConfigError."""
-    loaded = load(
-        options.config,
-        options.settings,
-        interface_given=bool(options.interface),
-        to_be_used=options.read is None,
-    )
+    given, to_be_used = bool(options.interface), options.read is None
+    loaded = load(options.config, options.settings, interface_given=given, to_be_used=to_be_used)
     if show:
         _show(options, loaded.said, loaded.warnings, Priority.WARNING)
     config = loaded.config
