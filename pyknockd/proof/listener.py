@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyknockd.model import Door, Flags, Knock, Listen, Policy, Protocol
+from pyknockd.model import Door, Flags, Knock, Listen, Policy, Protocol, Step
 
 _UDP = Protocol.UDP
 _HIGHEST_PORT = 65_535
@@ -29,8 +29,7 @@ class Listener:
 
     def begins_with(self, knock: Knock) -> bool:
         """Whether it is the first step."""
-        first = self.door.steps[0]
-        return first.port == knock.port and first.protocol is knock.protocol
+        return is_step(self.door.steps[0], knock)
 
     def fits_flags(self, knock: Knock) -> bool:
         """Whether its flags are those that the door wants."""
@@ -46,6 +45,11 @@ def listener_of(door: Door) -> Listener:
     policy = door.policy if door.policy != Policy() else None
     looked_at = int(door.required | door.forbidden)
     return Listener(door, policy, wanted=int(door.required), looked_at=looked_at)
+
+
+def is_step(step: Step, knock: Knock) -> bool:
+    """Whether ``knock`` goes where ``step`` does."""
+    return step.port == knock.port and step.protocol is knock.protocol
 
 
 def heard_by(listeners: Iterable[Listener]) -> HeardBy:

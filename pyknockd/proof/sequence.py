@@ -44,7 +44,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyknockd.model import Door, Flags, Knock, Limits, Listen, Protocol, Step
+from pyknockd.model import Door, Flags, Knock, Limits, Listen, Protocol
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
@@ -54,7 +54,7 @@ from pyknockd.model.events import (
     Opened,
     StageReached,
 )
-from pyknockd.proof.listener import Listener, heard_by, listener_of, listens_of
+from pyknockd.proof.listener import Listener, heard_by, is_step, listener_of, listens_of
 from pyknockd.proof.policy import Gate
 from pyknockd.proof.repeats import Repeats
 
@@ -261,7 +261,7 @@ class Sequences:
         reached = []
         for attempt in attempts:
             step = attempt.listener.door.steps[attempt.stage]
-            if _is_step(step, knock):
+            if is_step(step, knock):
                 self._first_stage.pop(attempt, None)
                 attempt.stage += 1
                 attempt.last_port = knock.source_port
@@ -376,15 +376,15 @@ def _ended(
 def _earlier_port(attempt: _Attempt, knock: Knock) -> int:
     """Where the attempt's own knock came from that went where ``knock`` goes, if it is known."""
     steps = attempt.listener.door.steps
-    if attempt.stage > 1 and _is_step(steps[attempt.stage - 1], knock):
+    if attempt.stage > 1 and is_step(steps[attempt.stage - 1], knock):
         return attempt.last_port
-    return attempt.first_port if _is_step(steps[0], knock) else 0
+    return attempt.first_port if is_step(steps[0], knock) else 0
 
 
 def _missed(late: _Attempt, knock: Knock, effects: Iterable[AttemptEvent]) -> list[AttemptEvent]:
     """What to tell if ``knock``, which has had ``effects``, is the next step of ``late``, now over."""
     listener, door = late.listener, late.listener.door
-    if knock.time - late.deadline > LATE_SECONDS or not _is_step(door.steps[late.stage], knock):
+    if knock.time - late.deadline > LATE_SECONDS or not is_step(door.steps[late.stage], knock):
         return []
     others = any(isinstance(event, StageReached) and event.door is door for event in effects)
     if others or not listener.fits_destination(knock) or not listener.fits_flags(knock):
@@ -396,8 +396,4 @@ def _missed(late: _Attempt, knock: Knock, effects: Iterable[AttemptEvent]) -> li
 def _is_forgiven(attempt: _Attempt, knock: Knock) -> bool:
     """Whether ``knock`` is the step just done, once more, and the door lets that pass."""
     door = attempt.listener.door
-    return attempt.forgiven < door.policy.forgive and _is_step(door.steps[attempt.stage - 1], knock)
-
-
-def _is_step(step: Step, knock: Knock) -> bool:
-    return step.port == knock.port and step.protocol is knock.protocol
+    return attempt.forgiven < door.policy.forgive and is_step(door.steps[attempt.stage - 1], knock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyknockd.model import Door, Flags, Knock, Policy, Protocol, Step
-from pyknockd.proof.listener import heard_by, listener_of, listens_of
+from pyknockd.proof.listener import heard_by, is_step, listener_of, listens_of
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 STEPS = (Step(7000, TCP), Step(8000, UDP), Step(7000, TCP))
@@ -44,3 +44,10 @@ def test_flags_are_looked_at_of_tcp_only() -> None:
     assert not listener.fits_flags(answer)
     assert not listener.fits_destination(answer)
     assert listener.fits_flags(Knock("192.0.2.1", "192.0.2.9", True, UDP, 8000))
+
+
+def test_a_knock_goes_where_a_step_does_if_port_and_protocol_are_the_same() -> None:
+    one = Knock("198.51.100.1", "192.0.2.1", True, Protocol.TCP, 7000)
+    assert is_step(Step(7000, Protocol.TCP), one)
+    assert not is_step(Step(7000, Protocol.UDP), one)
+    assert not is_step(Step(7001, Protocol.TCP), one)
