@@ -22,9 +22,10 @@ from pyknockd.doors import Journal, is_reached, missing_directives
 from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, Door, templates
 from pyknockd.model.events import Event, Side, Trouble
+from pyknockd.options import PID_PATH, parser
 from pyknockd.reading import Files, here
 from pyknockd.report import Log, Priority, Report
-from pyknockd.state import CONFIG_PATH, GuardedError, claim
+from pyknockd.state import GuardedError, claim
 from pyknockd.system.background import (
     PidFile,
     PidFileError,
@@ -41,8 +42,6 @@ from pyknockd.system.trust import withdraw_environment
 if TYPE_CHECKING:
     from pyknockd.capture import Capture
 
-SETTINGS_PATH = "/etc/pyknockd.yaml"
-PID_PATH = "/var/run/knockd.pid"
 EMULATED = "knockd 0.8"
 # sysexits.h: nothing that another try would mend. systemd does not try again.
 EX_CONFIG = 78
@@ -50,37 +49,6 @@ EX_CONFIG = 78
 
 class StartError(Exception):
     """The daemon cannot start; the text says what to do about it."""
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="knockd",
-        usage="knockd [options]",
-        description="Opens doors to those who knock at the right ports in the right order.",
-        add_help=False,
-    )
-    add = parser.add_argument
-    add(
-        "-i",
-        "--interface",
-        metavar="NAME",
-        help="listen on these, any or auto (the default: eth0, else the default route's interface,"
-        " else the only one)",
-    )
-    add("-d", "--daemon", action="store_true", help="run in the background")
-    add("-c", "--config", metavar="FILE", default=CONFIG_PATH, help=f"default {CONFIG_PATH}")
-    add("-D", "--debug", action="store_true", help="print what is read from the configuration")
-    add("-l", "--lookup", action="store_true", help="show the names of addresses in the log")
-    add("-p", "--pidfile", metavar="FILE", help=f"with -d (default {PID_PATH})")
-    add("-g", "--logfile", metavar="FILE", help="write the log to this file")
-    add("-v", "--verbose", action="store_true", help="print the log on standard output as well")
-    add("-4", "--only-ip-v4", action="store_true", help="listen to IPv4 only")
-    add("--settings", metavar="FILE", default=SETTINGS_PATH, help=f"default {SETTINGS_PATH}")
-    add("--check", action="store_true", help="read the configuration, say what is wrong, and end")
-    add("--demo", action="store_true", help="show a knock in two throw-away network namespaces")
-    add("-V", "--version", action="store_true", help="print the version and end")
-    add("-h", "--help", action="help", help="print this and end")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,15 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         withdraw_environment()
         name_process("knockd")
     fill_standard_descriptors()
-    options, rest = _parser().parse_known_args(argv)
+    options, rest = parser().parse_known_args(argv)
     unknown = [word for word in rest if word.startswith("-")]
     if unknown:
-        _parser().print_help(sys.stderr)
-        # Last, where "systemctl status" shows it.
-        print(f"knockd: unknown option {unknown[0]}", file=sys.stderr)
-        if not options.check:
-            Notify().status(f"not started: unknown option {unknown[0]}")
-        return 2
+        return _refuse(unknown[0], to_start=not options.check)
     if options.version:
         print(f"{EMULATED}\npyknockd {__version__}")
         return 0
@@ -113,9 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pyknockd import demo
 
         return demo.main()
+    if options.read is None and (options.address or options.json):
+        parser().error("--address and --json go with --read")
     files = Files(
         *(options.config, options.settings, here(), bool(options.interface)),
         *(options.logfile, options.pidfile, options.daemon),
+        to_be_used=options.read is None,
     )
     if options.check:
         return _check(options, files)
@@ -123,6 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # As knockd does, whose init scripts may have one.
         print(f"knockd: {word} is passed over; to read another file: -c {word}", file=sys.stderr)
     return _start(options, files)
+
+
+def _refuse(option: str, *, to_start: bool) -> int:
+    parser().print_help(sys.stderr)
+    # Last, where "systemctl status" shows it.
+    print(f"knockd: unknown option {option}", file=sys.stderr)
+    if to_start:
+        Notify().status(f"not started: unknown option {option}")
+    return 2
 
 
 def _start(options: argparse.Namespace, files: Files) -> int:
@@ -133,7 +108,7 @@ def _start(options: argparse.Namespace, files: Files) -> int:
             return ended
     notify = Notify()
     try:
-        return _serve(options, files, notify)
+        return _serve(options, files, notify) if options.read is None else _replay(options, files)
     except ConfigError as error:
         _show(options, error.said, error.lines, Priority.ERROR)
         more = len(error.mistakes) - 1
@@ -184,6 +159,24 @@ def _serve(options: argparse.Namespace, files: Files, notify: Notify) -> int:
         daemon.run()
         daemon.stop()
     return 0
+
+
+def _replay(options: argparse.Namespace, files: Files) -> int:
+    """Tell what would have come of the packets of a capture; nothing is run or written."""
+    try:
+        from pyknockd import replay
+    except ImportError as error:
+        raise StartError(advice(error, "python3-scapy")) from error
+    loaded = files.read()
+    _show(options, loaded.said, loaded.warnings, Priority.WARNING)
+    request = replay.Request(
+        options.read,
+        tuple(options.address or ()),
+        _interfaces(options, loaded.config),
+        options.only_ip_v4,
+        options.json,
+    )
+    return replay.main(loaded.config, request)
 
 
 def _complain(error: Exception) -> None:
@@ -277,6 +270,7 @@ def _show(
     # As bytes: what is in the file need not be text in anybody's encoding.
     for stream, texts in ((sys.stdout, said if options.debug else ()), (sys.stderr, complaints)):
         data = "".join(f"{line}\n" for line in texts).encode("utf-8", "surrogateescape")
-        stream.flush()
-        stream.buffer.write(data)
-        stream.buffer.flush()
+        if data:
+            stream.flush()
+            stream.buffer.write(data)
+            stream.buffer.flush()

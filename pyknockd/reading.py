@@ -31,6 +31,7 @@ class Files:
     """Which files are read, and what holds where they say nothing.
 
     ``folder`` is where relative paths begin. ``interface_given``: the command line names one.
+    ``to_be_used``: one-time sequences will be.
     """
 
     config: str
@@ -40,6 +41,7 @@ class Files:
     log_file: str | None = None
     pid_file: str | None = None
     in_background: bool = False
+    to_be_used: bool = True
 
     @property
     def path(self) -> str:
@@ -51,8 +53,9 @@ class Files:
 
     def read(self) -> Loaded:
         """Raises ConfigError."""
+        given, to_be_used = self.interface_given, self.to_be_used
         return self._filled_in(
-            load(self.config, self.settings, interface_given=self.interface_given)
+            load(self.config, self.settings, interface_given=given, to_be_used=to_be_used)
         )
 
     def read_again(self) -> Config:

@@ -221,6 +221,7 @@ def _transport(frame: Frame, start: int, offset: int, number: int) -> Knock | No
         frame.time,
         payload,
         words >> 4 == _TCP_WORDS,
+        ingress.name,
     )
 
 

@@ -6,7 +6,9 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+from pyknockd.config.joined import joined
 from pyknockd.config.knockd_conf import parse
 from pyknockd.model import Config, Extras, InForce, Remark, Severity
 from pyknockd.proof import onetime
@@ -48,33 +50,50 @@ class Loaded:
     settings_content: bytes
 
 
-def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
-    """Read both files; the second need not be there. Raises ConfigError."""
+def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool = True) -> Loaded:
+    """Read both files; the second need not be there. Raises ConfigError.
+
+    ``to_be_used``: so will be one-time sequences, whose files therefore must be writable.
+    """
     settings_content = _settings_content(extras_path)
     extras, remarks = _extras(extras_path, settings_content)
+    has_extras = not remarks
     try:
         content = _content(path)
-        text = content.decode("utf-8", "surrogateescape")
-        reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
+        first = partial(first_sequence, to_be_used=to_be_used)
+        reading = parse(
+            content.decode("utf-8", "surrogateescape"),
+            interface_given=interface_given,
+            first_sequence=first,
+            spoken_of={door.name for door in extras.doors},
+        )
+        together = joined(reading.config.doors, extras.doors, first)
+        remarks = (*remarks, *together.remarks)
         lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
-        secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
+        secrets = {path, *(d.one_time_file for d in together.doors if d.one_time_file)}
         lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
-        lines = [printable(line) for line in lines]
-        mistakes = _lines(reading.mistakes, path) + _lines(remarks, extras_path)
-        mistakes = [printable(line) for line in mistakes]
+        mistakes = _lines(reading.mistakes, path) + _lines(_mistakes(remarks), extras_path)
         if mistakes:
-            raise ConfigError(lines, mistakes, reading.said)
+            raise ConfigError(_printable(lines), _printable(mistakes), reading.said)
     except ConfigError as error:
-        error.extras = None if remarks else extras
+        error.extras = extras if has_extras else None
         raise
-    config = replace(reading.config, extras=extras)
-    return Loaded(config, reading.said, tuple(lines), content, settings_content)
+    config = replace(reading.config, doors=together.doors, extras=extras)
+    return Loaded(config, reading.said, _printable(lines), content, settings_content)
 
 
-def first_sequence(path: str) -> InForce | str:
+def _mistakes(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
+    return tuple(one for one in remarks if one.severity is Severity.MISTAKE)
+
+
+def _printable(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(printable(line) for line in lines)
+
+
+def first_sequence(path: str, *, to_be_used: bool = True) -> InForce | str:
     """What config.parse asks for: the sequence in force in a file, or why there is none."""
     try:
-        return onetime.first_sequence(path)
+        return onetime.first_sequence(path, to_be_used=to_be_used)
     except onetime.OneTimeError as error:
         return str(error)
 

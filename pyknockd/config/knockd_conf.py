@@ -10,12 +10,13 @@ numbers are read as C's atoi() reads them, overlong lines and names are cut.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
 
 from pyknockd.model import (
     FEW_SEQUENCES,
+    OTHER_PLACEHOLDERS,
     PLACEHOLDER,
     Command,
     Config,
@@ -72,6 +73,7 @@ class Draft:
     in_options: bool = False
     interface_given: bool = False
     first_sequence: FirstSequence = no_files
+    spoken_of: Collection[str] = ()
     line: int = 0
     said: list[str] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
@@ -97,14 +99,20 @@ class Draft:
 
 
 def parse(
-    text: str, *, interface_given: bool = False, first_sequence: FirstSequence = no_files
+    text: str,
+    *,
+    interface_given: bool = False,
+    first_sequence: FirstSequence = no_files,
+    spoken_of: Collection[str] = (),
 ) -> Reading:
     """Read the whole of ``text``.
 
     ``interface_given``: the command line names the interface. ``first_sequence`` gives the sequence
-    that is in force in a file of one-time sequences.
+    that is in force in a file of one-time sequences. ``spoken_of`` are the doors of pyknockd.yaml.
     """
-    draft = Draft(interface_given=interface_given, first_sequence=first_sequence)
+    draft = Draft(
+        interface_given=interface_given, first_sequence=first_sequence, spoken_of=spoken_of
+    )
     for draft.line, line in _lines(text):
         stripped = line.partition("\0")[0].strip(BLANKS)
         if stripped and not stripped.startswith("#"):
@@ -161,7 +169,8 @@ def _begin_section(draft: Draft, name: str) -> None:
         draft.mistake("expected a name between [ and ]")
     draft.in_options = name == _OPTIONS
     if not draft.in_options:
-        draft.doors.append(Door(cut(name, _NAME_BYTES)))
+        name = cut(name, _NAME_BYTES)
+        draft.doors.append(Door(name, has_policy=name in draft.spoken_of))
         draft.began.append(draft.line)
         if name.strip(BLANKS).lower() == _OPTIONS:
             draft.warn(f"[{name}] is a door; the global directives belong to [{_OPTIONS}]")
@@ -288,7 +297,10 @@ def _command_setter(place: str, family: str, key: str) -> Setter:
         draft.change(**{place: replace(command, **changes)})
         draft.say_of_door(f"{key}: {value}")
         for word in _LIKE_PLACEHOLDER.findall(value):
-            if word != PLACEHOLDER:
+            if word in OTHER_PLACEHOLDERS and not draft.door.has_policy:
+                where = f"pyknockd.yaml does not speak of [{draft.door.name}]"
+                draft.warn(f"{word} stays as it is; only {PLACEHOLDER} is replaced: {where}")
+            elif word not in (PLACEHOLDER, *OTHER_PLACEHOLDERS):
                 draft.warn(f"{word} stays as it is; only {PLACEHOLDER} is replaced")
 
     return set_command

@@ -12,10 +12,11 @@ from pyknockd.doors.families import missing_directives
 from pyknockd.doors.journal import Journal
 from pyknockd.doors.lifetime import Openings
 from pyknockd.doors.opening import Plan
+from pyknockd.doors.plans import change_of, plan, plan_of, refusal_of
 from pyknockd.doors.runner import Runner
 from pyknockd.doors.store import Left
-from pyknockd.firewall import Effect, Firewall, deletes_by_number, is_iptables
-from pyknockd.model import Change, ChangeKind, Door, Limits, expand, templates
+from pyknockd.firewall import Firewall, deletes_by_number, is_iptables
+from pyknockd.model import Change, ChangeKind, Door, Limits, templates
 from pyknockd.model.events import (
     Closed,
     ClosedCause,
@@ -27,7 +28,6 @@ from pyknockd.model.events import (
 )
 from pyknockd.system.shell import split
 
-MOST_COMMAND_BYTES = 4095  # knockd runs nothing that is longer
 MOST_WAITING = 10_000  # changes that wait for their turn or a place
 
 
@@ -78,29 +78,19 @@ class Doors:
 
     def take(self, event: Opened) -> Iterator[Event]:
         """Open the door that ``event`` speaks of, for its source. Each event before what it is of."""
-        door, source, now = event.door, event.source, event.time
-        if not door.opening.for_source(source):
+        now = event.time
+        if not event.door.opening.for_source(event.source):
             return
-        opening = expand(door.opening.for_source(source), source)
-        closing = expand(door.closing.for_source(source), source)
-        missing = missing_directives(door, over_ipv6=":" in source)
-        if missing:
-            text, told = " and ".join(missing), door in self._told
-            self._told.add(door)
-            yield Refused(now, source, door, RefusalCause.OTHER_FAMILY, text, quiet=told)
-        elif _too_long(opening):
-            yield Refused(now, source, door, RefusalCause.START_COMMAND_TOO_LONG)
-        elif _too_long(closing):
-            yield Refused(now, source, door, RefusalCause.STOP_COMMAND_TOO_LONG)
-        elif self._openings.waiting >= MOST_WAITING:
-            yield Refused(now, source, door, RefusalCause.TOO_MANY_WAIT)
+        refusal = refusal_of(event, self._openings.sources(event.door.name))
+        if refusal is None and self._openings.waiting >= MOST_WAITING:
+            refusal = RefusalCause.TOO_MANY_WAIT
+        if refusal is RefusalCause.OTHER_FAMILY:
+            yield self._misfit(event)
+        elif refusal is not None:
+            yield Refused(now, event.source, event.door, refusal)
         else:
             number = self._journal.number()
-            opens = self._change(number, ChangeKind.OPEN, door.name, source, opening)
-            closes = None
-            if door.closing.is_there(source):
-                closes = self._change(number, ChangeKind.CLOSE, door.name, source, closing)
-            self._openings.begin(self._plan(opens, closes, door.open_for), now)
+            self._openings.begin(plan_of(event, number, self._firewall.effect), now)
             yield from self.work(now)
 
     def work(self, now: float) -> Iterator[Event]:
@@ -138,34 +128,22 @@ class Doors:
         deadline = self._openings.next_deadline()
         return self._openings.busy or (deadline is not None and deadline <= now)
 
-    def _change(
-        self, number: int, kind: ChangeKind, door: str, source: str, command: str
-    ) -> Change:
-        words = split(command)
-        return Change(number, kind, door, source, command, None if words is None else tuple(words))
-
-    def _plan(self, opens: Change, closes: Change | None, open_for: float) -> Plan:
-        effect = self._effect(opens)
-        end = self._effect(closes) if closes is not None else None
-        return Plan(
-            opens,
-            closes,
-            open_for,
-            makes=effect.rule if effect is not None and effect.makes else None,
-            takes=effect.rule if effect is not None and not effect.makes else None,
-            closes=end.rule if end is not None and not end.makes else None,
-        )
-
-    def _effect(self, change: Change) -> Effect | None:
-        if change.words is None or not is_iptables(change.words):
-            return None
-        return self._firewall.effect(change.words)
-
     def _is_ours(self, change: Change) -> bool:
         """Whether the rule that ``change`` is to make belongs to another opening already."""
-        effect = self._effect(change)
+        effect = self._firewall.effect(change.words) if change.words else None
         others = (one for one in self._openings.all if one.number != change.opening and one.holds)
         return effect is not None and any(one.plan.makes == effect.rule for one in others)
+
+    def _misfit(self, event: Opened) -> Refused:
+        """What the file lacks is told once for each door."""
+        missing = missing_directives(event.door, over_ipv6=":" in event.source)
+        cause, text, told = (
+            RefusalCause.OTHER_FAMILY,
+            " and ".join(missing),
+            event.door in self._told,
+        )
+        self._told.add(event.door)
+        return Refused(event.time, event.source, event.door, cause, text, quiet=told)
 
     def _still_stands(self, plan: Plan, left: Left) -> bool:
         """Whether the rule is there of an opening without end; with a reboot rules go.
@@ -177,18 +155,12 @@ class Doors:
         return bool(self._firewall.is_there(plan.opening.words or ()))
 
     def _plan_of(self, left: Left) -> Plan:
-        opens = self._change(left.number, ChangeKind.OPEN, left.door, left.source, left.opening)
+        opens = change_of(left.number, ChangeKind.OPEN, left.door, left.source, left.opening)
         closes = None
         if left.closing is not None:
-            closes = self._change(
-                left.number, ChangeKind.CLOSE, left.door, left.source, left.closing
-            )
+            closes = change_of(left.number, ChangeKind.CLOSE, left.door, left.source, left.closing)
             closes = replace(closes, look_first=True)
-        return self._plan(opens, closes, left.open_for)
-
-
-def _too_long(command: str) -> bool:
-    return len(command.encode("utf-8", "surrogateescape")) > MOST_COMMAND_BYTES
+        return plan(opens, closes, left.open_for, self._firewall.effect)
 
 
 def _names_a_number(command: str) -> bool:

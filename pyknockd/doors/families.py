@@ -6,6 +6,8 @@ from pyknockd.firewall.names import for_other_family, is_for_ipv6
 from pyknockd.model import PLACEHOLDER, Door
 from pyknockd.system.shell import split
 
+_ADDRESSES = (PLACEHOLDER, "%NET%")
+
 
 def missing_directives(door: Door, *, over_ipv6: bool) -> tuple[str, ...]:
     """What the file lacks for knocks at ``door`` over IPv6, or over IPv4: the lines to be written.
@@ -36,5 +38,5 @@ def is_reached(door: Door, *, over_ipv6: bool) -> bool:
 
 def _is_for_other(template: str, over_ipv6: bool) -> bool:
     # Without an address in it a command does the same whoever has knocked.
-    words = split(template) if PLACEHOLDER in template else None
+    words = split(template) if any(one in template for one in _ADDRESSES) else None
     return bool(words) and is_for_ipv6(words or ()) is (not over_ipv6)

@@ -32,9 +32,9 @@ carried out come out of ``due``, and what becomes of them goes into ``take``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 
-from pyknockd.doors.opening import Opening, Plan, State
+from pyknockd.doors.opening import Opening, Plan, State, failed_in_passing
 from pyknockd.doors.register import Register
 from pyknockd.doors.schedule import LONG_SECONDS, Schedule
 from pyknockd.model import Change, ChangeKind
@@ -61,8 +61,6 @@ AT_A_TIME = 64
 # Those that stay until somebody closes them; the oldest of more is remembered no longer.
 MOST_WITHOUT_END = 10_000
 
-_NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
-_NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
 _KILLED = 128
 
 
@@ -91,6 +89,10 @@ class Openings:
     def busy(self) -> bool:
         """Whether anything waits for its turn, is under way, or is due."""
         return self._schedule.busy
+
+    def sources(self, door: str) -> Collection[str]:
+        """Those with openings at ``door``."""
+        return self._register.sources(door)
 
     def allow(self, at_once: int) -> None:
         """Let so many changes be under way at the same time from now on."""
@@ -329,7 +331,7 @@ class Openings:
         opening = self._register.get(event.change.opening)
         if opening is None:
             return []
-        if _failed_in_passing(event):
+        if failed_in_passing(event):
             delay = min(max(FIRST_RETRY_SECONDS, 2 * opening.delay), LAST_RETRY_SECONDS)
             changes = {"state": State.RETRYING, "until": now + delay, "delay": delay}
             self._set_timer(self._register.change(opening, status=event.status, **changes))
@@ -394,7 +396,3 @@ def _standing(opening: Opening, now: float, cause: StandingCause) -> Standing:
 def _made_nothing(plan: Plan, event: CommandEnded) -> bool:
     """Whether it is certain that a rule was not made by the command that is to make it."""
     return plan.makes is not None and 0 < event.status < _KILLED
-
-
-def _failed_in_passing(event: CommandEnded) -> bool:
-    return bool(event.problem) or event.status == _NO_LOCK or event.status >= _NOT_RUN

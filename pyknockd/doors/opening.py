@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pyknockd.model import Change
-from pyknockd.model.events import ClosedCause
+from pyknockd.model.events import ClosedCause, CommandEnded
+
+_NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
+_NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
 
 
 class State(Enum):
@@ -92,3 +95,8 @@ class Opening:
         change = self.plan.opening
         rules = (self.plan.makes, self.plan.takes, self.plan.closes)
         return ((change.door, change.source), *(rule for rule in rules if rule is not None))
+
+
+def failed_in_passing(event: CommandEnded) -> bool:
+    """Whether a command failed for what may be over the next time."""
+    return bool(event.problem) or event.status == _NO_LOCK or event.status >= _NOT_RUN

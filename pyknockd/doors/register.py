@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import replace
 
 from pyknockd.doors.opening import Opening, State
@@ -24,6 +24,7 @@ class Register:
         self._by_rule: dict[Hashable, dict[int, None]] = {}
         self._without_end: dict[int, None] = {}
         self._not_begun: dict[Change, int] = {}
+        self._sources: dict[str, Counter[str]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -44,6 +45,7 @@ class Register:
         """Remember ``opening``."""
         number, plan = opening.number, opening.plan
         self._all[number] = opening
+        self._sources.setdefault(plan.opening.door, Counter())[plan.opening.source] += 1
         if plan.makes is not None:
             self._by_rule.setdefault(plan.makes, {})[number] = None
         if opening.state is State.WAITING:
@@ -65,6 +67,10 @@ class Register:
         """It is over."""
         number, rule = opening.number, opening.plan.makes
         del self._all[number]
+        sources = self._sources[opening.plan.opening.door]
+        sources[opening.plan.opening.source] -= 1
+        if not sources[opening.plan.opening.source]:
+            del sources[opening.plan.opening.source]
         self._without_end.pop(number, None)
         if rule is not None:
             self._by_rule[rule].pop(number, None)
@@ -76,6 +82,10 @@ class Register:
         """The openings, but for one, to which ``rule`` belongs."""
         found = (self._all[number] for number in self._by_rule.get(rule, ()))
         return [one for one in found if one.holds and one.number != but.number]
+
+    def sources(self, door: str) -> Collection[str]:
+        """Those with openings at ``door``."""
+        return self._sources.get(door, ())
 
     def not_begun(self, change: Change) -> Opening | None:
         """One that waits to do for the same door and source what ``change`` does."""

@@ -147,6 +147,7 @@ class Runner:
                 under_way.hung = True
                 looking = under_way.phase is Phase.LOOKING
                 yield CommandHung(now, under_way.change, self.limits.hung_seconds, looking)
+        yield from self._kill_late(now)
         yield from self._kill_oldest(now)
 
     def next_deadline(self, now: float) -> float | None:
@@ -159,15 +160,27 @@ class Runner:
                 deadlines.append(now + retry)
             elif not under_way.hung:
                 deadlines.append(under_way.since + self.limits.hung_seconds)
+            timeout = under_way.change.timeout
+            if timeout is not None and not under_way.killed:
+                deadlines.append(under_way.since + timeout)
         return min(deadlines, default=None)
+
+    def _kill_late(self, now: float) -> Iterator[ChangeEvent]:
+        for one in self._under_way.values():
+            timeout = one.change.timeout
+            if timeout is not None and not one.killed and now - one.since >= timeout:
+                yield from self._kill(one, now, timeout)
+
+    def _kill(self, one: _UnderWay, now: float, seconds: float | None) -> Iterator[ChangeEvent]:
+        one.killed = True
+        yield CommandKilled(now, one.change, seconds)
+        self._programs.kill(one.change)
 
     def _kill_oldest(self, now: float) -> Iterator[ChangeEvent]:
         """As many may be hung as may be under way otherwise: the oldest of more are killed."""
         hung = [one for one in self._under_way.values() if one.hung and not one.killed]
         for one in hung[: max(0, len(hung) - self.limits.commands)]:
-            one.killed = True
-            yield CommandKilled(now, one.change)
-            self._programs.kill(one.change)
+            yield from self._kill(one, now, None)
 
     def _run(self, under_way: _UnderWay, now: float) -> Iterator[ChangeEvent]:
         change = under_way.change

@@ -1,6 +1,6 @@
 """Change → kernel: which firewall a command means, and the change itself. Knows no door."""
 
-from pyknockd.firewall.firewall import Applied, Firewall, Outcome, Prepared
+from pyknockd.firewall.firewall import Applied, Firewall, Outcome, Prepared, effect_unrun
 from pyknockd.firewall.identity import Effect
 from pyknockd.firewall.names import is_iptables
 from pyknockd.firewall.program import (
@@ -24,5 +24,6 @@ __all__ = [
     "delete_words",
     "deletes",
     "deletes_by_number",
+    "effect_unrun",
     "is_iptables",
 ]

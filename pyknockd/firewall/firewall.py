@@ -143,8 +143,8 @@ class Firewall:
         return self._tables().delete(rules, tables.family)
 
     def effect(self, words: Sequence[str]) -> Effect | None:
-        """The rule that an iptables command makes or takes away; None if that cannot be told."""
-        change = _rule(tuple(words[1:]))
+        """The rule that a command makes or takes away; None if that cannot be told."""
+        change = _rule(tuple(words[1:])) if is_iptables(words) else None
         if change is None:
             return None
         named = self._program(words[0])
@@ -240,6 +240,15 @@ class Firewall:
         if named.kind is Kind.NF_TABLES:
             return self._tables().look(change, named.family, until)
         return None
+
+
+def effect_unrun(words: Sequence[str]) -> Effect | None:
+    """``Firewall.effect``, without a firewall at hand."""
+    change = _rule(tuple(words[1:])) if is_iptables(words) else None
+    if change is None:
+        return None
+    named = program.find(words[0])
+    return effect_of(change, named.kind.value, named.family)
 
 
 @lru_cache(maxsize=1_024)

@@ -5,11 +5,14 @@ Everything here is a frozen value. Times are seconds as ``float``; addresses are
 happens is in ``pyknockd.model.events``.
 """
 
+from pyknockd.model.alerts import Alert, Per, When
 from pyknockd.model.changes import Change, ChangeKind
 from pyknockd.model.configuration import (
     ANY_INTERFACE,
     AUTO_INTERFACE,
     Config,
+    Directive,
+    DoorSettings,
     Extras,
     Limits,
     Remark,
@@ -18,6 +21,7 @@ from pyknockd.model.configuration import (
 )
 from pyknockd.model.doors import (
     FEW_SEQUENCES,
+    OTHER_PLACEHOLDERS,
     PLACEHOLDER,
     Command,
     Door,
@@ -27,17 +31,22 @@ from pyknockd.model.doors import (
     templates,
 )
 from pyknockd.model.packets import Flags, Knock, Link, Listen, Protocol
+from pyknockd.model.policy import Network, Policy
 
 __all__ = [
     "ANY_INTERFACE",
     "AUTO_INTERFACE",
     "FEW_SEQUENCES",
+    "OTHER_PLACEHOLDERS",
     "PLACEHOLDER",
+    "Alert",
     "Change",
     "ChangeKind",
     "Command",
     "Config",
+    "Directive",
     "Door",
+    "DoorSettings",
     "Extras",
     "Flags",
     "InForce",
@@ -45,11 +54,15 @@ __all__ = [
     "Limits",
     "Link",
     "Listen",
+    "Network",
+    "Per",
+    "Policy",
     "Protocol",
     "Remark",
     "Severity",
     "Step",
     "Timers",
+    "When",
     "expand",
     "templates",
 ]

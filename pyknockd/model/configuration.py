@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pyknockd.model.doors import Door
+from pyknockd.model.policy import Policy
 
 ANY_INTERFACE = "any"
 AUTO_INTERFACE = "auto"
@@ -37,6 +38,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Directive:
+    """A key of knockd.conf's and its value, at that line of pyknockd.yaml."""
+
+    key: str
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSettings:
+    """What pyknockd.yaml says of a door, from ``line`` on.
+
+    A door that is in knockd.conf has no ``directives``: those are a door's of its own.
+    """
+
+    name: str
+    line: int
+    policy: Policy
+    directives: tuple[Directive, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Extras:
     """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say.
 
@@ -47,6 +70,7 @@ class Extras:
     limits: Limits = Limits()
     timers: Timers = Timers.KEEP
     last_good: bool = False
+    doors: tuple[DoorSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyknockd.model.packets import Flags, Protocol
+from pyknockd.model.policy import Policy
 
 PLACEHOLDER = "%IP%"
+OTHER_PLACEHOLDERS = ("%NET%", "%DOOR%", "%FAMILY%")  # of doors that pyknockd.yaml speaks of
 FEW_SEQUENCES = 5  # one-time sequences: when so many are left it is time for more
-
-
-def expand(template: str, source: str) -> str:
-    """``template`` with the address ``source`` in place of every ``%IP%``."""
-    return template.replace(PLACEHOLDER, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,7 @@ class Door:
     seconds pass between the end of the opening command and the closing one. ``target`` is the one
     destination address this door listens to; ``None`` means every address of the interface.
     ``problem`` is why its file of one-time sequences gives it no ``steps``.
+    ``has_policy``: pyknockd.yaml speaks of it.
     """
 
     name: str
@@ -67,6 +65,8 @@ class Door:
     open_for: float = 10.0
     one_time_file: str | None = None
     problem: str = ""
+    policy: Policy = Policy()
+    has_policy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,32 @@ class InForce:
     left: int = 0
 
 
+def expand(template: str, source: str, door: Door | None = None) -> str:
+    """``template`` with the address ``source`` in place of every ``%IP%``.
+
+    With a ``door`` that pyknockd.yaml speaks of also with its name, the network around the source and
+    the family, 4 or 6, in place of ``%DOOR%``, ``%NET%`` and ``%FAMILY%``.
+    """
+    if door is not None and door.has_policy:
+        values = (door.policy.network(source), door.name, "6" if ":" in source else "4")
+        for placeholder, value in zip(OTHER_PLACEHOLDERS, values, strict=True):
+            template = template.replace(placeholder, value)
+    return template.replace(PLACEHOLDER, source)
+
+
 def templates(doors: Iterable[Door]) -> list[str]:
-    """Every command of these doors, before an address is filled in."""
-    commands = [command for door in doors for command in (door.opening, door.closing)]
-    return [text for command in commands for text in (command.v4, command.v6) if text]
+    """Every command of these doors, with ``%IP%`` where an address or its network is filled in."""
+    found = []
+    for door in doors:
+        for command in (door.opening, door.closing):
+            found += [_template(text, door) for text in (command.v4, command.v6) if text]
+    return found
+
+
+def _template(text: str, door: Door) -> str:
+    if not door.has_policy:
+        return text
+    values = (PLACEHOLDER, door.name, "4")
+    for placeholder, value in zip(OTHER_PLACEHOLDERS, values, strict=True):
+        text = text.replace(placeholder, value)
+    return text

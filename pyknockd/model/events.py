@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from pyknockd.model.alerts import Alert
 from pyknockd.model.changes import Change
-from pyknockd.model.doors import Door
+from pyknockd.model.doors import Door, Step
 from pyknockd.model.packets import Knock
 
 
@@ -24,15 +25,25 @@ class EndCause(Enum):
     RELOAD = "reload"
     ONE_TIME_USED = "one-time-used"  # the sequence it was at is used up
     OPENED = "opened"  # another attempt at the same door was faster
+    STRICT = "strict"  # a strict door's source knocked elsewhere
+    CAPTURE_ENDED = "capture-ended"  # there is nothing more to be read
 
 
 class NotHeardCause(Enum):
-    """Why a packet to a port of some sequence is no knock."""
+    """Why a packet to a port of some sequence, or near one, is no knock, or one without effect."""
 
     FLAGS = "flags"
     NOT_ADDRESSED_HERE = "not-addressed-here"
     REPEATED = "repeated"
     TURNED_AWAY = "turned-away"  # there was no room for another attempt
+    TOO_LATE = "too-late"  # the attempt whose next step it is has run out of time
+    NO_ATTEMPT = "no-attempt"  # it begins no sequence, and no attempt waits for it
+    WRONG_PROTOCOL = "wrong-protocol"
+    NEAR_PORT = "near-port"  # a step's port is a few numbers off
+    DENIED = "denied"  # the door's policy does not allow its source
+    COOLDOWN = "cooldown"  # its source has opened the door a moment ago
+    FORGIVEN = "forgiven"  # the step just done came again, and the attempt goes on
+    NOT_LISTENED_ON = "not-listened-on"  # it came in on another interface
 
 
 class RefusalCause(Enum):
@@ -43,6 +54,7 @@ class RefusalCause(Enum):
     STOP_COMMAND_TOO_LONG = "stop-command-too-long"
     TOO_MANY_WAIT = "too-many-wait"
     OTHER_FAMILY = "other-family"  # its command is for IPv4 and the knock came over IPv6, or so
+    TOO_MANY_OPEN = "too-many-open"  # more than the door's policy allows
 
 
 class StandingCause(Enum):
@@ -106,6 +118,8 @@ class AttemptEnded:
     """An attempt is over that had done ``stage`` steps; ``knock`` is the one that ended it, if any.
 
     ``quiet``: it never was the furthest of its source, and knockd would not have had it.
+    ``earlier_port`` is what the knock's source port was when the attempt had the same step, if it
+    had, else 0. Of one that took too long ``time`` is its first knock's and the door's timeout.
     """
 
     time: float
@@ -115,16 +129,22 @@ class AttemptEnded:
     cause: EndCause
     knock: Knock | None = None
     quiet: bool = False
+    earlier_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NotHeard:
-    """A packet to a port of ``door``'s sequence was no knock."""
+    """A packet to a port of ``door``'s sequence, or near one, did nothing.
+
+    ``step`` is the one that it comes near to, ``began`` when the attempt that it is too late for did.
+    """
 
     time: float
     knock: Knock
     door: Door
     cause: NotHeardCause
+    step: Step | None = None
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +182,11 @@ class SequenceChanged:
 
 @dataclass(frozen=True, slots=True)
 class CommandStarted:
-    """A change has begun."""
+    """A change has begun; or, ``rehearsed``, it would have."""
 
     time: float
     change: Change
+    rehearsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +251,14 @@ class CommandHung:
 
 @dataclass(frozen=True, slots=True)
 class CommandKilled:
-    """Too many changes had hung: the program of this one, the oldest, is killed."""
+    """The program of a change is killed.
+
+    It is the oldest of too many that hang; or it has run for ``seconds``, which is its timeout.
+    """
 
     time: float
     change: Change
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +322,16 @@ class Standing:
     source: str
     until: float | None
     cause: StandingCause = StandingCause.OPENED
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """What ``alert`` counts has happened too often; ``source`` and ``door`` are the last one's."""
+
+    time: float
+    alert: Alert
+    source: str
+    door: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,4 +510,4 @@ DaemonEvent = (
     | InternalFault
     | Stopping
 )
-Event = AttemptEvent | ChangeEvent | Standing | Closed | CaptureEvent | DaemonEvent
+Event = AttemptEvent | ChangeEvent | Alerted | Standing | Closed | CaptureEvent | DaemonEvent

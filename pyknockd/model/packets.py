@@ -60,7 +60,7 @@ class Knock:
     ``destination`` is an address of the interface it came in on. ``sequence_number`` is TCP's and
     tells a retransmission from a new connection; 0 for UDP. ``bare``: a TCP segment without options,
     as no TCP sends them first. ``payload`` is what stands behind the UDP header, as far as somebody
-    listens for it.
+    listens for it. ``interface`` is the one it came in on, empty where that is not known.
     """
 
     source: str
@@ -74,3 +74,4 @@ class Knock:
     time: float = 0.0
     payload: bytes = b""
     bare: bool = False
+    interface: str = ""

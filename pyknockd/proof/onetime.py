@@ -34,12 +34,15 @@ class _Line:
     steps: tuple[Step, ...]
 
 
-def first_sequence(path: str) -> InForce:
-    """The sequence that is in force: the first that is not used. Raises OneTimeError."""
+def first_sequence(path: str, *, to_be_used: bool = True) -> InForce:
+    """The sequence that is in force: the first that is not used. Raises OneTimeError.
+
+    So it does if the file cannot be written, where the sequence is ``to_be_used``.
+    """
     # Not for writing: to read the configuration changes nothing, whoever's file it names.
     descriptor = _open(path, os.O_RDONLY)
     try:
-        if not os.access(path, os.W_OK):
+        if to_be_used and not os.access(path, os.W_OK):
             raise OneTimeError(f"{path}: cannot be written")
         return _in_force(list(_usable(_content(descriptor))))
     except OSError as error:
@@ -73,6 +76,33 @@ def use(path: str, steps: tuple[Step, ...]) -> InForce:
 
 def _in_force(lines: list[_Line]) -> InForce:
     return InForce(lines[0].steps, len(lines)) if lines else InForce()
+
+
+class FilesInMemory:
+    """Files of which one sequence after the other is used, in memory: nothing is written."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, list[tuple[Step, ...]]] = {}
+
+    def use(self, path: str, steps: tuple[Step, ...]) -> InForce:
+        """As ``use`` does, but for the file. Raises OneTimeError."""
+        if path not in self._left:
+            self._left[path] = _sequences(path)
+        left = self._left[path]
+        if steps not in left:
+            raise OneTimeError(f"{path}: the sequence has been used already")
+        left.remove(steps)
+        return InForce(left[0], len(left)) if left else InForce()
+
+
+def _sequences(path: str) -> list[tuple[Step, ...]]:
+    descriptor = _open(path, os.O_RDONLY)
+    try:
+        return [line.steps for line in _usable(_content(descriptor))]
+    except OSError as error:
+        raise OneTimeError(f"{path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, path: str) -> None:

@@ -11,18 +11,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from pyknockd.model import Door, InForce, Knock, Limits, Listen, Step
 from pyknockd.model.events import (
     AttemptEvent,
+    EndCause,
+    NotHeard,
     Opened,
     RefusalCause,
     Refused,
     SequenceChanged,
 )
 from pyknockd.proof import onetime
+from pyknockd.proof.nearby import Nearby
 from pyknockd.proof.sequence import Sequences
-from pyknockd.system.worker import Worker
+
+UseSequence = Callable[[str, tuple[Step, ...]], InForce]
+
+
+class Worker(Protocol):
+    """Who does what may have to wait, and what that returns afterwards."""
+
+    def submit(self, job: Callable[[], Callable[[], None]]) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,8 @@ class Proofs:
     """The proofs of ``doors``.
 
     ``worker`` does what may wait for a disk; ``tell`` is called in the loop with what came of that,
-    for ``settle`` of these proofs or of those that have taken their place.
+    for ``settle`` of these proofs or of those that have taken their place. ``use`` marks a sequence
+    of a file as used, and gives the one in force from then on (``onetime.use``).
     """
 
     def __init__(
@@ -48,11 +60,14 @@ class Proofs:
         limits: Limits,
         worker: Worker,
         tell: Callable[[Marked], None],
+        use: UseSequence = onetime.use,
     ) -> None:
         self._doors = list(doors)
         self._sequences = Sequences(self._doors, limits.attempts)
         self._worker = worker
         self._tell = tell
+        self._use = use
+        self._nearby: Nearby | None = None
 
     def disabled(self, now: float) -> list[SequenceChanged]:
         """The doors that nobody can open, since their files gave them no sequence."""
@@ -96,9 +111,22 @@ class Proofs:
         """When ``expire`` has something to tell, or None."""
         return self._sequences.next_deadline()
 
-    def end(self, now: float) -> list[AttemptEvent]:
-        """Other doors are guarded from now on: what is under way is over."""
-        return self._sequences.end_all(now)
+    def near(self, knock: Knock) -> list[NotHeard]:
+        """What ``knock``, which nobody listens to, comes near to: a port off, by another protocol."""
+        return self._around().near(knock)
+
+    def elsewhere(self, knock: Knock) -> list[NotHeard]:
+        """What ``knock``, on an interface that is not listened on, would be a step of."""
+        return self._around().elsewhere(knock)
+
+    def end(self, now: float, cause: EndCause = EndCause.RELOAD) -> list[AttemptEvent]:
+        """These doors are guarded no longer: what is under way is over."""
+        return self._sequences.end_all(now, cause)
+
+    def _around(self) -> Nearby:
+        if self._nearby is None:
+            self._nearby = Nearby(self._doors)
+        return self._nearby
 
     def _use_up(self, path: str, opened: tuple[Opened, ...]) -> list[AttemptEvent]:
         """What comes before it is known that the sequence is used up, by which ``opened`` came about."""
@@ -114,7 +142,7 @@ class Proofs:
     ) -> Callable[[], None]:
         """In the worker's thread: mark the sequence as used, by the first that it was to open."""
         try:
-            following = onetime.use(path, used)
+            following = self._use(path, used)
         except onetime.OneTimeError as error:
             refused = tuple(_refused(event, str(error)) for event in opened)
             return partial(self._tell, Marked(path, used, refused, _next_or_none(path)))
@@ -131,6 +159,7 @@ class Proofs:
         for place, door in enumerate(self._doors):
             if door.one_time_file == path and door.steps in (used, ()) and door.steps != steps:
                 self._doors[place] = replace(door, steps=steps, problem="")
+                self._nearby = None
                 events += self._sequences.replace(door, self._doors[place], now)
         return events
 

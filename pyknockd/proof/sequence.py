@@ -30,10 +30,12 @@ sequence number: it has no effect. But there are clients, made by hand, whose SY
 are known by having none of the options that every TCP sends. Where such a repeated knock is the step
 that is due, or a first one, it counts, and it ends no attempt. What had no effect is not remembered.
 
-Whatever happens is told, with its cause; the log leaves things out. Time comes with the knock, in
-seconds of a clock that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that
-are remembered (repeats.py). When ``limit`` is reached the oldest attempt at stage 1 makes room; those
-further on are kept, and a newcomer is turned away rather than one of them.
+A door's *policy* (policy.py) may have it not hear some sources, end its attempts with a connection to
+any other port, or let the step just done come again. Whatever happens is told, with its cause, also
+that a knock does nothing; the log leaves things out. Time comes with the knock, in seconds of a clock
+that never goes back. Memory is bounded: by ``limit`` attempts, and by the SYNs that are remembered
+(repeats.py). When ``limit`` is reached the oldest attempt at stage 1 makes room; those further on are
+kept, and a newcomer is turned away rather than one of them.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pyknockd.model import Door, Knock, Limits, Listen, Protocol
+from pyknockd.model import Door, Flags, Knock, Limits, Listen, Protocol
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
@@ -52,31 +54,15 @@ from pyknockd.model.events import (
     Opened,
     StageReached,
 )
+from pyknockd.proof.listener import Listener, heard_by, is_step, listener_of, listens_of
+from pyknockd.proof.policy import Gate
 from pyknockd.proof.repeats import Repeats
 
 MOST_RECENT = 8_192  # sources without an attempt that are still known
+LATE_SECONDS = 60.0  # for so long it is told that a knock has missed its attempt
 _NEVER = float("inf")
 _UDP = Protocol.UDP
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A door as the machine looks at it: flags as bits, so that one comparison decides."""
-
-    door: Door
-    wanted: int
-    looked_at: int
-
-    def fits_destination(self, knock: Knock) -> bool:
-        target = self.door.target
-        return knock.local if target is None else knock.destination == target
-
-    def begins_with(self, knock: Knock) -> bool:
-        first = self.door.steps[0]
-        return first.port == knock.port and first.protocol is knock.protocol
-
-    def fits_flags(self, knock: Knock) -> bool:
-        return knock.flags & self.looked_at == self.wanted or knock.protocol is _UDP
+_LOOKED_AT = int(Flags.SYN | Flags.ACK | Flags.RST | Flags.FIN)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,15 +70,19 @@ class _Attempt:
     """One source's way through one door's sequence; at ``deadline`` it is over.
 
     ``extra``: knockd would not have it. ``told``: the log has spoken of it. ``over``: it has ended.
+    ``first_port`` is where its first knock came from, ``last_port`` its last if that is another.
     """
 
     source: _Source
     listener: Listener
     deadline: float
+    first_port: int
     extra: bool = False
     told: bool = False
+    forgiven: int = 0
     stage: int = 1
     over: bool = False
+    last_port: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -103,26 +93,13 @@ class _Source:
     attempts: list[_Attempt] = field(default_factory=list)
 
 
-def _listener(door: Door) -> Listener:
-    return Listener(door, wanted=int(door.required), looked_at=int(door.required | door.forbidden))
-
-
-def _heard_by(listeners: Iterable[Listener]) -> dict[tuple[int, bool], list[Listener]]:
-    """Port, and whether it is UDP's → who may listen to it, in the order of the doors."""
-    found: dict[tuple[int, bool], list[Listener]] = {}
-    for listener in listeners:
-        for step in dict.fromkeys(listener.door.steps):
-            found.setdefault((step.port, step.protocol is _UDP), []).append(listener)
-    return found
-
-
 class Sequences:
     """Every attempt under way at ``doors``, at most ``limit`` of them."""
 
     def __init__(self, doors: Iterable[Door], limit: int = Limits().attempts) -> None:
         self._limit = limit
-        self._listeners = [_listener(door) for door in doors]
-        self._heard_by = _heard_by(self._listeners)
+        self._listeners = [listener_of(door) for door in doors]
+        self._heard_by = heard_by(self._listeners)
         self._sources: dict[str, _Source] = {}
         # Attempts in the order they began: all at stage 1, and all of each timeout.
         self._first_stage: OrderedDict[_Attempt, None] = OrderedDict()
@@ -131,8 +108,10 @@ class Sequences:
         # No attempt is over before; so a flood need not look for one at each packet.
         self._quiet_until = _NEVER
         self._repeats = Repeats()
-        # Sources that had an attempt, the last ones: whoever tries again is known.
-        self._recent: dict[str, None] = {}
+        self._gate = Gate()
+        # Sources that had an attempt, the last ones, with it if it took too long: whoever tries again
+        # is known, and so is what he is too late for.
+        self._recent: dict[str, _Attempt | None] = {}
 
     def __len__(self) -> int:
         """How many attempts are under way."""
@@ -140,19 +119,8 @@ class Sequences:
 
     def listens(self) -> tuple[Listen, ...]:
         """What there is to listen for."""
-        return tuple(
-            Listen(
-                step.protocol,
-                step.port,
-                step.port,
-                target=door.target,
-                required=door.required,
-                forbidden=door.forbidden,
-                can_wait=len(door.steps) > 1,
-            )
-            for door in (listener.door for listener in self._listeners)
-            for step in dict.fromkeys(door.steps)
-        )
+        found = (listens_of(listener) for listener in self._listeners)
+        return tuple(listen for listens in found for listen in listens)
 
     def feed(self, knock: Knock) -> list[AttemptEvent]:
         """What ``knock`` does, in the order it is to be told."""
@@ -160,20 +128,24 @@ class Sequences:
         events = self.expire(now)
         hearing = self.hearing(knock)
         if not hearing:
-            events += self._not_heard(knock)
-            return events
+            return [*events, *self._end_strict(knock), *self._not_heard(knock)]
         source = self._sources.get(knock.source)
         if source is None:
             source = _Source(knock.source)
         events += self._overdue(source, now)
         repeated = self._repeats.has(knock)
+        late = self._recent.get(knock.source)
         effects: list[AttemptEvent] = []
         if not repeated or knock.bare:
             effects = self._effects(source, hearing, knock, repeated)
+        missed = () if late is None else _missed(late, knock, effects)
         if effects:
             self._repeats.add(knock)
-        elif repeated:
-            events.append(NotHeard(now, knock, hearing[0].door, NotHeardCause.REPEATED))
+        elif not missed:
+            cause = NotHeardCause.REPEATED if repeated else NotHeardCause.NO_ATTEMPT
+            events.append(NotHeard(now, knock, hearing[0].door, cause))
+        if missed:
+            events += missed
         return events + effects
 
     def _effects(
@@ -203,16 +175,35 @@ class Sequences:
     def hearing(self, knock: Knock) -> list[Listener]:
         """Those who listen to ``knock``; without any it has no effect."""
         listeners = self._heard_by.get((knock.port, knock.protocol is _UDP), ())
-        return [one for one in listeners if one.fits_flags(knock) and one.fits_destination(knock)]
+        return [
+            one
+            for one in listeners
+            if one.fits_flags(knock)
+            and one.fits_destination(knock)
+            and (one.policy is None or self._gate.refusal(one.door, knock) is None)
+        ]
 
     def _not_heard(self, knock: Knock) -> list[AttemptEvent]:
         """Why nobody listens to ``knock``, if it is to a port of some sequence."""
         listeners = self._heard_by.get((knock.port, knock.protocol is _UDP), ())
         for one in listeners:
             if one.fits_destination(knock):
-                return [NotHeard(knock.time, knock, one.door, NotHeardCause.FLAGS)]
+                cause = NotHeardCause.FLAGS
+                if one.fits_flags(knock):
+                    cause = self._gate.refusal(one.door, knock) or cause
+                return [NotHeard(knock.time, knock, one.door, cause)]
         cause = NotHeardCause.NOT_ADDRESSED_HERE
         return [NotHeard(knock.time, knock, one.door, cause) for one in listeners[:1]]
+
+    def _end_strict(self, knock: Knock) -> list[AttemptEvent]:
+        """A connection to a port that no door hears ends the attempts at strict doors."""
+        source = self._sources.get(knock.source)
+        if source is None or knock.flags & _LOOKED_AT != int(Flags.SYN) or not knock.local:
+            return []
+        over = [a for a in source.attempts if a.listener.door.policy.strict]
+        for attempt in over:
+            self._end(attempt)
+        return [_ended(attempt, knock.time, EndCause.STRICT, knock) for attempt in over]
 
     def expire(self, now: float) -> list[AttemptEvent]:
         """The attempts whose time is over at ``now``, oldest deadline first."""
@@ -227,7 +218,7 @@ class Sequences:
                     break
                 over.append(attempt)
         for attempt in over:
-            self._end(attempt)
+            self._end(attempt, late=True)
         over.sort(key=lambda attempt: attempt.deadline)
         return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
@@ -239,16 +230,16 @@ class Sequences:
                 self._end(attempt)
                 events.append(_ended(attempt, now, EndCause.ONE_TIME_USED))
         listeners = self._listeners
-        self._listeners = [_listener(new) if one.door is old else one for one in listeners]
-        self._heard_by = _heard_by(self._listeners)
+        self._listeners = [listener_of(new) if one.door is old else one for one in listeners]
+        self._heard_by = heard_by(self._listeners)
         return events
 
-    def end_all(self, now: float) -> list[AttemptEvent]:
-        """Every attempt is over, since other doors are to be guarded."""
+    def end_all(self, now: float, cause: EndCause) -> list[AttemptEvent]:
+        """Every attempt is over, for ``cause``."""
         under_way = [attempt for queue in self._by_timeout.values() for attempt in queue]
         for attempt in under_way:
             self._end(attempt)
-        return [_ended(attempt, now, EndCause.RELOAD) for attempt in under_way]
+        return [_ended(attempt, now, cause) for attempt in under_way]
 
     def next_deadline(self) -> float | None:
         """When the next attempt times out, or None."""
@@ -259,7 +250,7 @@ class Sequences:
         """What ``expire`` does not see: attempts by knocks older than those that came before them."""
         over = [attempt for attempt in source.attempts if attempt.deadline <= now]
         for attempt in over:
-            self._end(attempt)
+            self._end(attempt, late=True)
         return [_ended(attempt, attempt.deadline, EndCause.TOO_LATE) for attempt in over]
 
     def _advance(
@@ -270,10 +261,15 @@ class Sequences:
         reached = []
         for attempt in attempts:
             step = attempt.listener.door.steps[attempt.stage]
-            if step.port == knock.port and step.protocol is knock.protocol:
+            if is_step(step, knock):
                 self._first_stage.pop(attempt, None)
                 attempt.stage += 1
+                attempt.last_port = knock.source_port
                 reached.append(attempt)
+            elif not repeated and _is_forgiven(attempt, knock):
+                attempt.forgiven += 1
+                forgiven = NotHeardCause.FORGIVEN
+                ended.append(NotHeard(knock.time, knock, attempt.listener.door, forgiven))
             elif not repeated:
                 self._end(attempt)
                 is_port = step.port == knock.port
@@ -293,7 +289,7 @@ class Sequences:
         begun = []
         for listener in firsts:
             deadline = knock.time + listener.door.timeout
-            attempt = _Attempt(source, listener, deadline, extra)
+            attempt = _Attempt(source, listener, deadline, knock.source_port, extra)
             if len(listener.door.steps) > 1:
                 if not self._make_room(knock.time, events):
                     turned_away = NotHeardCause.TURNED_AWAY
@@ -310,6 +306,7 @@ class Sequences:
         events: list[AttemptEvent] = [StageReached(now, source.address, door, attempt.stage, quiet)]
         if attempt.stage == len(door.steps):
             events.append(Opened(now, source.address, door))
+            self._gate.opened(door, source.address, now)
             for other in [a for a in source.attempts if a.listener is attempt.listener]:
                 self._end(other)
                 if other is not attempt:
@@ -337,19 +334,19 @@ class Sequences:
         if attempt.deadline < self._quiet_until:
             self._quiet_until = attempt.deadline
 
-    def _rest(self, source: str) -> None:
-        """``source`` has no attempt any more."""
+    def _rest(self, source: str, late: _Attempt | None) -> None:
+        """``source`` has no attempt any more; ``late`` was the last, if it took too long."""
         del self._sources[source]
         self._recent.pop(source, None)
-        self._recent[source] = None
+        self._recent[source] = late
         if len(self._recent) > MOST_RECENT:
             del self._recent[next(iter(self._recent))]
 
-    def _end(self, attempt: _Attempt) -> None:
+    def _end(self, attempt: _Attempt, *, late: bool = False) -> None:
         attempt.over = True
         attempt.source.attempts.remove(attempt)
         if not attempt.source.attempts:
-            self._rest(attempt.source.address)
+            self._rest(attempt.source.address, attempt if late else None)
         self._first_stage.pop(attempt, None)
         del self._by_timeout[attempt.listener.door.timeout][attempt]
         self._count -= 1
@@ -372,4 +369,31 @@ def _ended(
 ) -> AttemptEnded:
     source, door = attempt.source.address, attempt.listener.door
     quiet = attempt.extra and not attempt.told
-    return AttemptEnded(now, source, door, attempt.stage, cause, knock, quiet)
+    earlier = 0 if knock is None else _earlier_port(attempt, knock)
+    return AttemptEnded(now, source, door, attempt.stage, cause, knock, quiet, earlier)
+
+
+def _earlier_port(attempt: _Attempt, knock: Knock) -> int:
+    """Where the attempt's own knock came from that went where ``knock`` goes, if it is known."""
+    steps = attempt.listener.door.steps
+    if attempt.stage > 1 and is_step(steps[attempt.stage - 1], knock):
+        return attempt.last_port
+    return attempt.first_port if is_step(steps[0], knock) else 0
+
+
+def _missed(late: _Attempt, knock: Knock, effects: Iterable[AttemptEvent]) -> list[AttemptEvent]:
+    """What to tell if ``knock``, which has had ``effects``, is the next step of ``late``, now over."""
+    listener, door = late.listener, late.listener.door
+    if knock.time - late.deadline > LATE_SECONDS or not is_step(door.steps[late.stage], knock):
+        return []
+    others = any(isinstance(event, StageReached) and event.door is door for event in effects)
+    if others or not listener.fits_destination(knock) or not listener.fits_flags(knock):
+        return []
+    began = late.deadline - door.timeout
+    return [NotHeard(knock.time, knock, door, NotHeardCause.TOO_LATE, began=began)]
+
+
+def _is_forgiven(attempt: _Attempt, knock: Knock) -> bool:
+    """Whether ``knock`` is the step just done, once more, and the door lets that pass."""
+    door = attempt.listener.door
+    return attempt.forgiven < door.policy.forgive and is_step(door.steps[attempt.stage - 1], knock)

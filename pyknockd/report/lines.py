@@ -12,6 +12,7 @@ from enum import Enum
 
 from pyknockd.model import FEW_SEQUENCES, ChangeKind
 from pyknockd.model.events import (
+    Alerted,
     AttemptEnded,
     Closed,
     ClosedCause,
@@ -132,6 +133,9 @@ def _refused(event: Refused) -> Iterator[Line]:
     elif event.cause is RefusalCause.TOO_MANY_WAIT:
         text = f"{event.door.name}: the door stays shut: too many commands wait already"
         yield _error(text, event.source, Audience.LOG)
+    elif event.cause is RefusalCause.TOO_MANY_OPEN:
+        text = f"the door stays shut: {event.door.policy.max_open} are in, which is max_open"
+        yield _warning(f"{event.door.name}: {text}", event.source)
     else:
         yield _error(f"{event.door.name}: the door stays shut: {event.text}", "", Audience.LOG)
 
@@ -195,6 +199,8 @@ def _command_waits(event: CommandWaits) -> Iterator[Line]:
 
 def _command_killed(event: CommandKilled) -> Iterator[Line]:
     text = "killed, since too many commands do not end (limits: commands)"
+    if event.seconds is not None:
+        text = f"killed after {event.seconds:g} s (command_timeout)"
     yield _error(f"{event.change.door}: {text}: {event.change.command}")
 
 
@@ -231,6 +237,13 @@ def _closing_failed(event: ClosingFailed) -> Iterator[Line]:
     seconds = max(1, round(event.again - event.time))
     text = f"{change.door}: still open, closing is tried again in {seconds} s: {change.command}"
     yield _error(text, change.source)
+
+
+def _alerted(event: Alerted) -> Iterator[Line]:
+    alert = event.alert
+    if alert.log:
+        times = f"{alert.count} times within {alert.within:g} s"
+        yield _warning(f"{event.door}: alert: {alert.when.value}, {times}", event.source)
 
 
 def _closed(event: Closed) -> Iterator[Line]:
@@ -331,6 +344,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     RuleMoved: _rule_moved,
     LeftToProgram: _left_to_program,
     ClosingFailed: _closing_failed,
+    Alerted: _alerted,
     Closed: _closed,
     InterfaceChanged: _interface,
     PacketsDropped: _dropped,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.bench import clients, closing, floods, opening, resources
+from tests.bench import clients, closing, floods, opening, reading, resources
 from tests.bench.arena import Bench
 from tests.bench.report import Row
 
@@ -36,4 +36,5 @@ MEASURES = (
     Measure("cpu", "CPU time a heard packet and an opened door", resources.cpu),
     Measure("memory", "resident memory when idle", resources.memory),
     Measure("start", "the start to listening", resources.start),
+    Measure("read", "a capture of a million packets replayed", reading.read),
 )

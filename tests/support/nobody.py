@@ -16,8 +16,10 @@ from tests.support.lab import ROOT
 NOBODY = 65534
 
 
-def as_nobody(*options: str, config: str = "") -> subprocess.CompletedProcess[str]:
-    """``knockd -c CONFIG OPTIONS``; ``config`` is the text of that file, which all can read.
+def as_nobody(
+    *options: str, config: str = "", stdin: Path = Path(os.devnull)
+) -> subprocess.CompletedProcess[str]:
+    """``knockd -c CONFIG OPTIONS < STDIN``; ``config`` is the text of that file, which all can read.
 
     From a copy, and by the distribution's Python: the checkout, and .venv in it, may lie where only
     their owner may look, such as in /root.
@@ -32,8 +34,9 @@ def as_nobody(*options: str, config: str = "") -> subprocess.CompletedProcess[st
         path.write_text(config)
         shutil.copytree(ROOT / "pyknockd", Path(folder, "pyknockd"))
         subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
-        return subprocess.run(
-            [python, "-m", "pyknockd", "-c", path, *options],
-            cwd=folder, capture_output=True, text=True, check=False,
-            user=NOBODY, group=NOBODY, extra_groups=[],
-        )  # fmt: skip
+        with stdin.open("rb") as file:
+            return subprocess.run(
+                [python, "-m", "pyknockd", "-c", path, *options],
+                cwd=folder, stdin=file, capture_output=True, text=True, check=False,
+                user=NOBODY, group=NOBODY, extra_groups=[],
+            )  # fmt: skip

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from pyknockd.cli import main
+from tests.support.captures import RAW, At, pcap
 from tests.support.lab import ROOT
+from tests.support.packets import ELSEWHERE, Route, ipv4, tcp
 
 BAD = "[ssh]\nsequense = 7000\ntcpflags = syn, ack\n[web]\nsequence = 70000\ncommand = true\n"
 
@@ -129,3 +131,57 @@ def test_a_file_that_others_can_read_or_change_is_a_warning(
     told = capsys.readouterr().err
     assert f"{good}: warning: everybody can read the sequences; try: chmod o-r {good}" in told
     assert f"{good}: warning: others can change what root runs; try: chmod go-w {good}" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--json"], "--address and --json go with --read"),
+        (["--address", "192.0.2.1"], "--address and --json go with --read"),
+        (["--read", "x", "--address", "gate"], "'gate' does not appear to be"),
+        (["--read"], "expected one argument"),
+    ],
+)
+def test_what_goes_with_a_capture_goes_with_nothing_else(words: list[str], said: str) -> None:
+    done = knockd(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_capture_is_told_of_with_the_addresses_that_are_given(good: str, tmp_path: Path) -> None:
+    capture = tmp_path / "capture.pcap"
+    packets = [At(1.0, ipv4(tcp(7000))), At(1.5, ipv4(tcp(8000), route=ELSEWHERE))]
+    capture.write_bytes(pcap(packets, RAW))
+    addresses = ("--address", "192.0.2.8, 192.0.2.1", "--address", "2001:DB8:0::1")
+    done = knockd("--read", str(capture), "-c", good, *addresses)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == "198.51.100.7"
+    assert "ssh: stage 1 of 2: 7000" in lines[1]
+    assert "8000 came to 192.0.2.9, which is not an address of this host" in lines[2]
+    assert lines[-1].endswith("The host: 192.0.2.8, 192.0.2.1, 2001:db8::1")
+
+
+def test_who_has_seen_enough_of_a_capture_is_not_told_of_an_error(
+    good: str, tmp_path: Path
+) -> None:
+    capture = tmp_path / "capture.pcap"
+    sources = [Route(f"198.51.{n // 250}.{n % 250}", "192.0.2.1") for n in range(2_000)]
+    capture.write_bytes(pcap([At(1.0, ipv4(tcp(7000), route=one)) for one in sources], RAW))
+    words = f"{sys.executable} -m pyknockd --read {capture} --json -c {good} | head -1"
+    done = subprocess.run(
+        ["sh", "-c", words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+def test_a_full_disk_is_told(good: str, tmp_path: Path) -> None:
+    capture = tmp_path / "capture.pcap"
+    capture.write_bytes(pcap([At(1.0, ipv4(tcp(7000)))], RAW))
+    words = f"{sys.executable} -m pyknockd --read {capture} -c {good} >/dev/full"
+    done = subprocess.run(
+        ["sh", "-c", words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "knockd: cannot write: No space left on device\n"

@@ -40,9 +40,11 @@ from tests.support.packets import (
 TCP, UDP = Protocol.TCP, Protocol.UDP
 TCP_HEADER, UDP_HEADER = tcp(7000), udp(7000)
 TCP_KNOCK = Knock(
-    *("198.51.100.7", "192.0.2.1", True, TCP, 7000, 40_000, Flags.SYN, 12_345), bare=True
+    *("198.51.100.7", "192.0.2.1", True, TCP, 7000, 40_000, Flags.SYN, 12_345),
+    bare=True,
+    interface="ethernet0",
 )
-UDP_KNOCK = Knock("198.51.100.7", "192.0.2.1", True, UDP, 7000, 40_000)
+UDP_KNOCK = replace(TCP_KNOCK, protocol=UDP, flags=0, sequence_number=0, bare=False)
 TCP_KNOCK_6 = replace(TCP_KNOCK, source="2001:db8::7", destination="2001:db8::1")
 CHAIN = HOP_BY_HOP + ROUTING + DESTINATION
 WANTED = Listen(UDP, 7000, 7009, payload=20)
@@ -67,8 +69,8 @@ def test_a_frame_is_read(data: bytes, knock: Knock) -> None:
 
 
 def test_without_a_link_header_the_packet_stands_alone() -> None:
-    assert knock_of(came_in(ipv4(TCP_HEADER), Link.IP)) == TCP_KNOCK
-    assert knock_of(came_in(ipv6(TCP_HEADER), Link.IP)) == TCP_KNOCK_6
+    for packet, knock in ((ipv4(TCP_HEADER), TCP_KNOCK), (ipv6(TCP_HEADER), TCP_KNOCK_6)):
+        assert knock_of(came_in(packet, Link.IP)) == replace(knock, interface="ip0")
 
 
 def test_a_knock_bears_the_time_of_its_frame() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyknockd.doors.opening import Opening, Plan, State
+import pytest
+
+from pyknockd.doors.opening import Opening, Plan, State, failed_in_passing
 from pyknockd.model import Change, ChangeKind
+from pyknockd.model.events import CommandEnded
 
 OPENS = Change(7, ChangeKind.OPEN, "ssh", "192.0.2.1", "open")
 
@@ -52,3 +55,20 @@ def test_an_opening_without_end_ends_by_no_time() -> None:
     assert [opening.ends_by(time) for time in (4.9, 5.0, None)] == [False, True, True]
     without = Opening(Plan(OPENS, None, 10.0))
     assert [without.ends_by(time) for time in (4.9, None)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "passing"),
+    [
+        (0, "", False),
+        (1, "", False),
+        (4, "", True),
+        (126, "", True),
+        (137, "", True),
+        (2, "x", True),
+    ],
+)
+def test_what_may_be_over_the_next_time_is_known_by_its_status(
+    status: int, problem: str, passing: bool
+) -> None:
+    assert failed_in_passing(CommandEnded(0.0, OPENS, status, problem=problem)) is passing

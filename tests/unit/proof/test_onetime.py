@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyknockd.model import InForce, Protocol, Step
-from pyknockd.proof.onetime import OneTimeError, first_sequence, use
+from pyknockd.proof.onetime import FilesInMemory, OneTimeError, first_sequence, use
 
 
 def steps(*ports: int) -> tuple[Step, ...]:
@@ -35,6 +35,26 @@ def test_the_used_line_is_marked_in_place_and_no_other(file: Path) -> None:
 def test_when_all_are_used_none_is_in_force(file: Path) -> None:
     assert use(str(file), use(str(file), steps(7001, 7002)).steps) == InForce()
     assert first_sequence(str(file)) == InForce()
+
+
+def test_a_file_in_memory_is_used_line_by_line_and_stays_as_it_is(file: Path) -> None:
+    before, files = file.read_bytes(), FilesInMemory()
+    following = files.use(str(file), steps(7001, 7002)).steps
+    assert following == (Step(7003, Protocol.TCP), Step(7004, Protocol.UDP))
+    assert files.use(str(file), following) == InForce()
+    with pytest.raises(OneTimeError, match="used already"):
+        files.use(str(file), following)
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_is_only_read_need_not_be_writable(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root can write every file: what access(2) answers to others is given here."""
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(OneTimeError, match="cannot be written"):
+        first_sequence(str(file))
+    assert first_sequence(str(file), to_be_used=False).steps == steps(7001, 7002)
 
 
 def test_no_line_can_be_used_twice(file: Path) -> None:

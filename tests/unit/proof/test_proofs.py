@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.model import Door, Flags, Knock, Limits, Protocol, Step
+from pyknockd.model import Door, Flags, InForce, Knock, Limits, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
     EndCause,
+    NotHeardCause,
     Opened,
     RefusalCause,
     Refused,
@@ -112,6 +113,37 @@ def test_what_is_listened_for_remembered_and_over_is_the_sequences() -> None:
     assert guard.proofs.expire(5.999) == []
     (ended,) = guard.proofs.expire(6.0)
     assert isinstance(ended, AttemptEnded) and ended.cause is EndCause.TOO_LATE
+
+
+def test_what_is_near_to_the_sequence_in_force_is_told(file: Path) -> None:
+    guard = Guard(once(file, 1, 2))
+    (stray,) = knocks(7)
+    assert guard.proofs.near(stray) == []
+    guard.opens(1, 2)
+    (near,) = guard.proofs.near(stray)
+    assert near.cause is NotHeardCause.NEAR_PORT
+    assert guard.proofs.elsewhere(next(knocks(4)))[0].cause is NotHeardCause.NOT_LISTENED_ON
+
+
+def test_what_marks_a_sequence_may_be_another(file: Path) -> None:
+    used = []
+
+    def use(path: str, sequence: tuple[Step, ...]) -> InForce:
+        used.append((path, sequence))
+        return InForce()
+
+    guard = Guard()
+    guard.proofs = Proofs([once(file, 1, 2)], Limits(), guard.worker, guard.marked.append, use)
+    assert Opened in kinds(guard.opens(1, 2))
+    assert used == [(str(file), steps(1, 2))]
+    assert file.read_text() == "1,2\n3,4\n5,6\n"
+
+
+def test_the_end_of_a_capture_ends_what_is_under_way() -> None:
+    guard = Guard(Door("d", steps(7, 8)))
+    guard.knock(7)
+    (ended,) = guard.proofs.end(2.0, EndCause.CAPTURE_ENDED)
+    assert isinstance(ended, AttemptEnded) and ended.cause is EndCause.CAPTURE_ENDED
 
 
 def test_where_other_doors_are_guarded_every_attempt_is_over() -> None:

@@ -7,6 +7,7 @@ import random
 import resource
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_network
 from itertools import count
 from random import Random
 
@@ -14,7 +15,7 @@ import pytest
 
 from pyknockd.capture.decode import Frame, knock_of
 from pyknockd.config.knockd_conf import parse
-from pyknockd.model import Door, Flags, Knock, Link, Protocol, Step
+from pyknockd.model import Door, Flags, Knock, Link, Policy, Protocol, Step
 from pyknockd.model.events import (
     AttemptEnded,
     AttemptEvent,
@@ -25,7 +26,7 @@ from pyknockd.model.events import (
     StageReached,
 )
 from pyknockd.proof.repeats import RETRANSMISSION_SECONDS
-from pyknockd.proof.sequence import MOST_RECENT, Sequences
+from pyknockd.proof.sequence import LATE_SECONDS, MOST_RECENT, Sequences
 from tests.support.frames import INGRESS
 from tests.support.packets import GOOD
 
@@ -450,7 +451,7 @@ def test_a_changed_door_and_other_doors_end_attempts_with_their_causes() -> None
     feed(sequences, knock(7000, address(1)), 0)
     feed(sequences, knock(7001, address(2)), 0)
     assert ends(sequences.replace(old, door(1, 2), 1.0)) == [EndCause.ONE_TIME_USED]
-    assert ends(sequences.end_all(2.0)) == [EndCause.RELOAD]
+    assert ends(sequences.end_all(2.0, EndCause.RELOAD)) == [EndCause.RELOAD]
     assert len(sequences) == 0
 
 
@@ -474,6 +475,78 @@ def test_a_retransmission_is_told_as_repeated() -> None:
     (event,) = feed(sequences, one, 1)
     assert isinstance(event, NotHeard)
     assert event.cause is NotHeardCause.REPEATED
+
+
+def test_a_knock_that_no_attempt_waits_for_is_told() -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    (event,) = feed(sequences, knock(8000), 0)
+    assert isinstance(event, NotHeard)
+    assert event.cause is NotHeardCause.NO_ATTEMPT
+
+
+def missed(events: list[AttemptEvent]) -> list[tuple[str, float]]:
+    """Which doors a knock was too late for, and when their attempts had begun."""
+    late = [event for event in events if isinstance(event, NotHeard)]
+    assert {event.cause for event in late} <= {NotHeardCause.TOO_LATE}
+    return [(event.door.name, event.began) for event in late]
+
+
+def test_the_next_step_of_an_attempt_that_is_over_is_too_late() -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    feed(sequences, knock(7000), 1)
+    feed(sequences, knock(8000), 3)
+    assert ends(feed(sequences, knock(1234), 6)) == [EndCause.TOO_LATE]
+    assert missed(feed(sequences, knock(9000), 6.2)) == [("ssh", 1.0)]
+
+
+def test_that_is_told_where_the_knock_begins_an_attempt_at_another_door_too() -> None:
+    sequences = Sequences([door(7000, 8000), door(8000, 7000, name="close")])
+    feed(sequences, knock(7000), 0)
+    sequences.expire(5)
+    events = feed(sequences, knock(8000), 5.2)
+    assert story(events) == ["close stage 1"]
+    assert missed([event for event in events if isinstance(event, NotHeard)]) == [("ssh", 0.0)]
+
+
+def test_it_is_not_too_late_for_an_attempt_that_has_been_begun_anew() -> None:
+    sequences = Sequences([door(7000, 8000)])
+    feed(sequences, knock(7000), 0)
+    sequences.expire(5)
+    feed(sequences, knock(7000), 6)
+    assert missed(feed(sequences, knock(8000), 7)) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "now"), [(knock(9000), 6), (knock(8000), 5 + LATE_SECONDS + 1)], ids=["other", "long"]
+)
+def test_another_knock_or_one_long_after_is_not_too_late(last: Knock, now: float) -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    feed(sequences, knock(7000), 0)
+    sequences.expire(5)
+    (event,) = feed(sequences, last, now)
+    assert isinstance(event, NotHeard)
+    assert event.cause is NotHeardCause.NO_ATTEMPT
+
+
+def test_nothing_comes_too_late_for_an_attempt_that_a_wrong_knock_has_ended() -> None:
+    sequences = Sequences([door(7000, 8000, 9000)])
+    feed(sequences, knock(7000), 0)
+    feed(sequences, knock(9000), 1)
+    (event,) = feed(sequences, knock(8000), 6)
+    assert isinstance(event, NotHeard)
+    assert event.cause is NotHeardCause.NO_ATTEMPT
+
+
+@pytest.mark.parametrize(("again", "earlier"), [(7000, 41_001), (8000, 41_002), (9000, 41_003)])
+def test_a_step_that_comes_again_is_told_with_the_port_that_it_came_from_before(
+    again: int, earlier: int
+) -> None:
+    sequences = Sequences([door(7000, 8000, 9000, 1000)])
+    for port, source_port in ((7000, 41_001), (8000, 41_002), (9000, 41_003), (again, 41_004)):
+        events = feed(sequences, replace(knock(port), source_port=source_port), 0)
+    (ended,) = (event for event in events if isinstance(event, AttemptEnded))
+    # Of those between the first and the last nothing is kept.
+    assert ended.earlier_port == (0 if again == 8000 else earlier)
 
 
 def test_a_packet_to_a_port_of_nobody_tells_nothing() -> None:
@@ -523,3 +596,70 @@ def test_hostile_frames_leave_no_trace() -> None:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert len(sequences) <= 500
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 10 * 1024
+
+
+def guarded(policy: Policy, *ports: int) -> Sequences:
+    flags = (Flags.SYN, Flags.ACK)
+    return Sequences([replace(door(*ports, flags=flags), policy=policy)])
+
+
+def why(events: list[AttemptEvent]) -> list[EndCause | NotHeardCause]:
+    return [event.cause for event in events if isinstance(event, (AttemptEnded, NotHeard))]
+
+
+def test_a_scan_cannot_walk_into_a_strict_door() -> None:
+    sequences = guarded(Policy(strict=True), 3, 5, 7)
+    for port in range(1, 10):
+        events = feed(sequences, knock(port), port / 10)
+        assert not any(isinstance(event, Opened) for event in events)
+    assert why(feed(sequences, knock(3), 2.0)) == []
+    assert why(feed(sequences, knock(99), 2.1)) == [EndCause.STRICT]
+    # And whoever knocks at nothing else gets in.
+    for port in (3, 5, 7):
+        events = feed(sequences, knock(port), 3.0)
+    assert any(isinstance(event, Opened) for event in events)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        knock(99, flags=Flags.SYN | Flags.ACK),
+        knock(99, flags=Flags.ACK),
+        knock(99, to=ELSEWHERE),
+        knock(99, "198.51.100.9"),
+        knock(99, protocol=UDP),
+    ],
+)
+def test_what_is_no_connection_to_here_ends_no_strict_attempt(other: Knock) -> None:
+    sequences = guarded(Policy(strict=True), 3, 5)
+    feed(sequences, knock(3), 1.0)
+    assert why(feed(sequences, other, 1.1)) == []
+    assert any(isinstance(event, Opened) for event in feed(sequences, knock(5), 1.2))
+
+
+def test_so_many_repeats_of_the_step_just_done_are_forgiven() -> None:
+    sequences = guarded(Policy(forgive=1), 3, 5, 7)
+    feed(sequences, knock(3), 1.0)
+    feed(sequences, knock(5), 1.1)
+    assert why(feed(sequences, knock(5), 1.2)) == [NotHeardCause.FORGIVEN]
+    assert why(feed(sequences, knock(5), 1.3)) == [EndCause.WRONG_PORT]
+    for port in (3, 5, 5):
+        feed(sequences, knock(port), 2.0)
+    assert any(isinstance(event, Opened) for event in feed(sequences, knock(7), 2.1))
+
+
+def test_a_wrong_step_is_not_forgiven() -> None:
+    sequences = guarded(Policy(forgive=5), 3, 5, 7)
+    for port in (3, 5):
+        feed(sequences, knock(port), 1.0)
+    assert why(feed(sequences, knock(3), 1.1)) == [EndCause.WRONG_PORT]
+
+
+def test_who_is_not_let_in_is_told_why() -> None:
+    sequences = guarded(Policy(deny=(ip_network("198.51.100.1"),), cooldown=10.0), 3, 5)
+    assert why(feed(sequences, knock(3), 1.0)) == [NotHeardCause.DENIED]
+    for port in (3, 5):
+        events = feed(sequences, knock(port, "198.51.100.2"), 1.0)
+    assert any(isinstance(event, Opened) for event in events)
+    assert why(feed(sequences, knock(3, "198.51.100.2"), 5.0)) == [NotHeardCause.COOLDOWN]
+    assert why(feed(sequences, knock(3, "198.51.100.2"), 11.0)) == []

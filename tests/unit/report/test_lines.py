@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from pyknockd.model import Change, ChangeKind, Command, Door, Protocol, Step
+from pyknockd.model import Alert, Change, ChangeKind, Command, Door, Protocol, Step, When
 from pyknockd.model import events as e
 from pyknockd.report import lines
 from pyknockd.report.lines import Audience, Line, Priority, lines_of
@@ -158,6 +158,10 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
                 ME,
             )
         ],
+    ),
+    (
+        e.Alerted(0, Alert(When.FAILED, 20, 60.0), ME, "ssh"),
+        [Line("ssh: alert: failed, 20 times within 60 s", ME)],
     ),
     (
         e.CommandKilled(0, OPENING),
@@ -320,7 +324,7 @@ ERRORS = (
 )
 WARNINGS = (
     *(e.SequenceChanged, e.CommandHung, e.CommandWaits, e.LockHeld, e.RuleHidden, e.Closed),
-    *(e.InterfaceChanged, e.PacketsDropped, e.FirewallPrepared, e.Trouble),
+    *(e.Alerted, e.InterfaceChanged, e.PacketsDropped, e.FirewallPrepared, e.Trouble),
 )
 
 
