@@ -22,7 +22,11 @@ CONTAINER = ["unshare", "--pid", "--fork", "--kill-child"]
 
 
 def children(pid: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    """None if it has ended meanwhile."""
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def state(pid: int) -> str:
