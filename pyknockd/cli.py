@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from pyknockd import __version__
 from pyknockd.capture import CaptureError, Flood
-from pyknockd.config import ConfigError, load
+from pyknockd.config import ConfigError, Freshness, load
 from pyknockd.config.advice import missing_programs
-from pyknockd.daemon import SIGNALS, Daemon, World
+from pyknockd.control import Server, ServerError
+from pyknockd.daemon import SIGNALS, Daemon
 from pyknockd.doors import Journal
 from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, templates
@@ -34,17 +35,17 @@ from pyknockd.system.background import (
     fill_standard_descriptors,
     name_process,
 )
+from pyknockd.system.places import CONFIG_PATH, control_path, journal_path
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
 from pyknockd.system.trust import inside, withdraw_environment
+from pyknockd.world import World
 
 if TYPE_CHECKING:
     from pyknockd.capture import Capture
 
-CONFIG_PATH = "/etc/knockd.conf"
 SETTINGS_PATH = "/etc/pyknockd.yaml"
 PID_PATH = "/var/run/knockd.pid"
-STATE_FOLDER = "/var/lib/knockd"
 EMULATED = "knockd 0.8"
 
 
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-v", "--verbose", action="store_true", help="print the log on standard output as well")
     add("-4", "--only-ip-v4", action="store_true", help="listen to IPv4 only")
     add("--settings", metavar="FILE", default=SETTINGS_PATH, help=f"default {SETTINGS_PATH}")
+    add("--control", metavar="PATH", help="the socket for knockctl (default /run/knockd/control)")
     add("--check", action="store_true", help="read the configuration, say what is wrong, and end")
     add("--demo", action="store_true", help="show a knock in two throw-away network namespaces")
     add("-V", "--version", action="store_true", help="print the version and end")
@@ -128,15 +130,20 @@ def _serve(options: argparse.Namespace) -> int:
         before: list[Event] = []
         if launch is not None:
             before += _write_pid_file(config.pid_file or PID_PATH, stack)
-        journal = Journal(_journal_path(os.path.join(folder, options.config)))
+        config_path = os.path.join(folder, options.config)
+        journal = Journal(journal_path(config_path))
         stack.callback(journal.close)
+        files = Freshness((config_path, os.path.join(folder, options.settings)))
+        server = _server(options.control or str(control_path(config_path)), before)
         world = World(
             _capture(options, config),
             signals,
             Report(log, look_up=options.lookup),
             journal,
-            partial(_read_again, options, folder),
+            partial(_read_again, options, folder, files),
             options.config,
+            partial(files.remarks, partial(_read, options, folder)),
+            server,
         )
         daemon = Daemon(world, config)
         daemon.start(before)
@@ -183,16 +190,13 @@ def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
     return config.extras.interfaces or (AUTO_INTERFACE,)
 
 
-def _journal_path(config_path: str) -> Path:
-    """Each configuration has its own: two daemons may guard one host."""
-    folder = Path(os.environ.get("STATE_DIRECTORY") or STATE_FOLDER)
-    if config_path == CONFIG_PATH:
-        return folder / "doors.sqlite"
-    # Not at the top: it loads OpenSSL, which loads what the environment names.
-    import hashlib
-
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(config_path))).hexdigest()
-    return folder / f"doors-{digest[:12]}.sqlite"
+def _server(path: str, before: list[Event]) -> Server | None:
+    """What knockctl speaks to; without it the doors are guarded all the same."""
+    try:
+        return Server(Path(path))
+    except ServerError as error:
+        before.append(Trouble(monotonic(), Side.CONTROL, str(error)))
+        return None
 
 
 def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:
@@ -238,11 +242,13 @@ def _absolute(config: Config, folder: str, *, in_background: bool) -> Config:
     return replace(config, doors=doors, log_file=log_file, pid_file=pid_file)
 
 
-def _read_again(options: argparse.Namespace, folder: str) -> Config:
+def _read_again(options: argparse.Namespace, folder: str, files: Freshness) -> Config:
     with ExitStack() as stack:
         with suppress(OSError):  # gone since, which matters to relative paths only
             stack.enter_context(inside(folder))
-        return _read(options, folder)
+        config = _read(options, folder)
+        files.take()
+        return config
 
 
 def _show(options: argparse.Namespace, said: Sequence[str], lines: Sequence[str]) -> None:

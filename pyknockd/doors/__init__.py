@@ -2,6 +2,7 @@
 
 from pyknockd.doors.doors import Doors
 from pyknockd.doors.journal import Journal
-from pyknockd.doors.store import Left
+from pyknockd.doors.opening import Opening
+from pyknockd.doors.store import Left, StoreError, read_past
 
-__all__ = ["Doors", "Journal", "Left"]
+__all__ = ["Doors", "Journal", "Left", "Opening", "StoreError", "read_past"]

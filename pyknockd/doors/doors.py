@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pyknockd.doors.journal import Journal
 from pyknockd.doors.lifetime import Openings
-from pyknockd.doors.opening import Plan
+from pyknockd.doors.opening import Opening, Plan
 from pyknockd.doors.runner import Runner
 from pyknockd.doors.store import Left
 from pyknockd.firewall import Effect, Firewall, deletes_by_number, is_iptables
@@ -120,6 +120,23 @@ class Doors:
         """Have every timed door closed now, and let nothing open any more."""
         yield from self._openings.close_all(now)
         yield from self.work(now)
+
+    def standing(self) -> list[Opening]:
+        """What stands open, oldest first."""
+        return [opening for opening in self._openings.all if opening.stands]
+
+    def get(self, number: int) -> Opening | None:
+        """The opening of that number, unless it is over."""
+        return self._openings.get(number)
+
+    def close_by_hand(self, openings: Iterable[Opening], now: float) -> None:
+        """Have these, which stand open and have a closing, closed in the next ``work``."""
+        for opening in openings:
+            self._openings.end_by_hand(opening, now)
+
+    def extend(self, opening: Opening, until: float, now: float) -> list[Event]:
+        """Let one that stands open, and has a closing, stand until then."""
+        return self._openings.end_at(opening, until, now)
 
     def is_busy(self, now: float) -> bool:
         """Whether anything is under way or due."""

@@ -50,7 +50,6 @@ from pyknockd.model.events import (
     GivenUp,
     LooksFirst,
     RuleGone,
-    Standing,
     StandingCause,
 )
 
@@ -63,7 +62,6 @@ MOST_WITHOUT_END = 10_000
 
 _NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
 _NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
-_KILLED = 128
 
 
 class Openings:
@@ -81,6 +79,10 @@ class Openings:
     def all(self) -> Iterable[Opening]:
         """Each opening that is not over, oldest first."""
         return self._register.all()
+
+    def get(self, number: int) -> Opening | None:
+        """The opening of that number, unless it is over."""
+        return self._register.get(number)
 
     @property
     def waiting(self) -> int:
@@ -108,7 +110,7 @@ class Openings:
         opening = Opening(plan, State.OPEN, until)
         self._register.add(opening)
         self._set_timer(opening)
-        return [_standing(opening, now, StandingCause.RECOVERED), *self._bound(now)]
+        return [opening.standing(now, StandingCause.RECOVERED), *self._bound(now)]
 
     def due(self, now: float) -> tuple[list[Change], list[Event]]:
         """The changes to be carried out now, and what else has come to pass.
@@ -165,6 +167,16 @@ class Openings:
                 self._set_timer(self._register.change(opening, until=now))
         return events
 
+    def end_by_hand(self, opening: Opening, now: float) -> None:
+        """Have one that stands open, and has a closing, closed now."""
+        self._set_timer(self._register.change(opening, until=now, by_hand=True))
+
+    def end_at(self, opening: Opening, until: float, now: float) -> list[Event]:
+        """Let one that stands open, and has a closing, stand until then."""
+        changed = self._register.change(opening, until=until)
+        self._set_timer(changed)
+        return [changed.standing(now, StandingCause.RENEWED)]
+
     # --- opening ---------------------------------------------------------------------------------
 
     def _looked(self, event: LooksFirst, now: float) -> list[Event]:
@@ -200,7 +212,7 @@ class Openings:
             )
             return []
         if opening.state is State.LINGERING:
-            if _made_nothing(opening.plan, event):
+            if opening.plan.made_nothing(event.status):
                 return self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
             self._queue_closing(self._register.change(opening, opening_runs=False), now)
             return []
@@ -219,7 +231,7 @@ class Openings:
         if event.already and not others:
             events.append(AlreadyThere(now, plan.opening))
             return events + self._end(opening, ClosedCause.NOT_OURS, now, event.status)
-        if _made_nothing(plan, event) or (
+        if plan.made_nothing(event.status) or (
             plan.closing is None and (plan.makes is None or event.status)
         ):
             return events + self._end(opening, ClosedCause.NOTHING_TO_CLOSE, now, event.status)
@@ -228,7 +240,7 @@ class Openings:
         self._set_timer(opening)
         cause = StandingCause.RENEWED if event.already else StandingCause.OPENED
         if not event.status:
-            events.append(_standing(opening, now, cause))
+            events.append(opening.standing(now, cause))
         return events + self._settle_others(opening, others, event, now) + self._bound(now)
 
     def _settle_others(
@@ -275,7 +287,7 @@ class Openings:
         )
         self._set_timer(opening)
         opens = opening.plan.makes is not None or opening.plan.closing is not None
-        return [_standing(opening, now, StandingCause.OPENED)] if opens else []
+        return [opening.standing(now, StandingCause.OPENED)] if opens else []
 
     # --- closing ---------------------------------------------------------------------------------
 
@@ -348,7 +360,8 @@ class Openings:
         if opening.opening_runs:
             self._register.change(opening, state=State.LINGERING, status=event.status)
             return events
-        cause = ClosedCause.FAILED if event.status else ClosedCause.TIME
+        in_time = ClosedCause.BY_HAND if opening.by_hand else ClosedCause.TIME
+        cause = ClosedCause.FAILED if event.status else in_time
         return events + self._end(opening, cause, now, event.status)
 
     def _taken_away(
@@ -384,16 +397,6 @@ class Openings:
         change = closed.plan.opening
         command = closed.plan.closing.command if closed.plan.closing else ""
         return [Closed(now, closed.number, change.door, change.source, cause, command)]
-
-
-def _standing(opening: Opening, now: float, cause: StandingCause) -> Standing:
-    change = opening.plan.opening
-    return Standing(now, opening.number, change.door, change.source, opening.until, cause)
-
-
-def _made_nothing(plan: Plan, event: CommandEnded) -> bool:
-    """Whether it is certain that a rule was not made by the command that is to make it."""
-    return plan.makes is not None and 0 < event.status < _KILLED
 
 
 def _failed_in_passing(event: CommandEnded) -> bool:

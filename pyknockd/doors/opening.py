@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pyknockd.model import Change
-from pyknockd.model.events import ClosedCause
+from pyknockd.model.events import ClosedCause, Standing, StandingCause
+
+_KILLED = 128  # from here on a status says that a signal ended the command
 
 
 class State(Enum):
@@ -43,6 +45,10 @@ class Plan:
     takes: Hashable = None
     closes: Hashable = None
 
+    def made_nothing(self, status: int) -> bool:
+        """Whether it is certain that the rule was not made by its command, which ended so."""
+        return self.makes is not None and 0 < status < _KILLED
+
     def closes_for(self, other: Plan) -> bool:
         """Whether this closing would close what ``other`` has opened; so if there is none."""
         if self.closing is None or self.closes is not None:
@@ -57,6 +63,7 @@ class Opening:
     ``status`` is the last command's; ``cause`` is why it is over, once it is. ``opening_runs``: its
     opening command hung and has not ended yet. ``undo``: that has ended while the closing one ran,
     which therefore is to run again. ``delay`` is how long the last retry waited, in seconds.
+    ``by_hand``: somebody has it closed before its time.
     """
 
     plan: Plan
@@ -67,10 +74,21 @@ class Opening:
     opening_runs: bool = False
     undo: bool = False
     delay: float = 0.0
+    by_hand: bool = False
 
     @property
     def number(self) -> int:
         return self.plan.opening.opening
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is open, and will be until its time comes."""
+        return self.state in (State.OPEN, State.OPENING_HUNG)
+
+    def standing(self, now: float, cause: StandingCause) -> Standing:
+        """The event that says so."""
+        change = self.plan.opening
+        return Standing(now, self.number, change.door, change.source, self.until, cause)
 
     def ends_by(self, time: float | None) -> bool:
         """Whether it is to be over at ``time``, or earlier; None is later than all."""

@@ -17,6 +17,7 @@ from pyknockd.model.configuration import (
     Timers,
 )
 from pyknockd.model.doors import PLACEHOLDER, Command, Door, Step, expand, templates
+from pyknockd.model.history import Past, Question
 from pyknockd.model.packets import Flags, Knock, Link, Listen, Protocol
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "Limits",
     "Link",
     "Listen",
+    "Past",
     "Protocol",
+    "Question",
     "Remark",
     "Severity",
     "Step",

@@ -68,6 +68,14 @@ class ClosedCause(Enum):
     FORGOTTEN = "forgotten"  # too many stand open without end; its rule stays
 
 
+class HandAction(Enum):
+    """What somebody does by hand."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    EXTEND = "extend"
+
+
 class InterfaceState(Enum):
     """How an interface that is to be listened on fares."""
 
@@ -83,6 +91,7 @@ class Side(Enum):
     JOURNAL = "journal"
     LOG = "log"
     PID_FILE = "pid file"
+    CONTROL = "control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +283,18 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """``who`` has ``door`` opened or closed for ``source``, or extended by so many ``seconds``."""
+
+    time: float
+    action: HandAction
+    door: str
+    source: str
+    who: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyThere:
     """What ``change`` was to make is there, and not by us: it stays, and nothing is planned."""
 
@@ -436,4 +457,4 @@ DaemonEvent = (
     | InternalFault
     | Stopping
 )
-Event = AttemptEvent | ChangeEvent | Standing | Closed | CaptureEvent | DaemonEvent
+Event = AttemptEvent | ChangeEvent | ByHand | Standing | Closed | CaptureEvent | DaemonEvent

@@ -1,7 +1,9 @@
 """Event → what people and programs read."""
 
 from pyknockd.report.log import Log
+from pyknockd.report.metrics import exposition
 from pyknockd.report.reader import Report
+from pyknockd.report.state import State
 from pyknockd.report.status import Status
 
-__all__ = ["Log", "Report", "Status"]
+__all__ = ["Log", "Report", "State", "Status", "exposition"]

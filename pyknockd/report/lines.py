@@ -13,6 +13,7 @@ from enum import Enum
 from pyknockd.model import ChangeKind
 from pyknockd.model.events import (
     AttemptEnded,
+    ByHand,
     Closed,
     ClosedCause,
     ClosingFailed,
@@ -27,6 +28,7 @@ from pyknockd.model.events import (
     Event,
     FirewallPrepared,
     GivenUp,
+    HandAction,
     InterfaceChanged,
     InterfaceState,
     InternalFault,
@@ -179,6 +181,12 @@ def _closing_failed(event: ClosingFailed) -> Iterator[Line]:
     yield Line(text, change.source, Audience.ALARM)
 
 
+def _by_hand(event: ByHand) -> Iterator[Line]:
+    done = _BY_HAND[event.action]
+    longer = f" by {event.seconds:g} s" if event.action is HandAction.EXTEND else ""
+    yield Line(f"{event.door}: {done}{longer} by hand, by {event.who}", event.source)
+
+
 def _closed(event: Closed) -> Iterator[Line]:
     if event.cause is ClosedCause.BY_NUMBER:
         text = (
@@ -253,6 +261,12 @@ def _stopping(event: Stopping) -> Iterator[Line]:
     yield Line("shutting down")
 
 
+_BY_HAND = {
+    HandAction.OPEN: "opened",
+    HandAction.CLOSE: "closed",
+    HandAction.EXTEND: "extended",
+}
+
 # Each writer takes the events of its own type.
 _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     StageReached: _stage,
@@ -271,6 +285,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     RuleHidden: _rule_hidden,
     LeftToProgram: _left_to_program,
     ClosingFailed: _closing_failed,
+    ByHand: _by_hand,
     Closed: _closed,
     InterfaceChanged: _interface,
     PacketsDropped: _dropped,
