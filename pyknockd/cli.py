@@ -134,7 +134,8 @@ def _serve(options: argparse.Namespace) -> int:
         journal = Journal(journal_path(config_path))
         stack.callback(journal.close)
         files = Freshness((config_path, os.path.join(folder, options.settings)))
-        server = _server(options.control or str(control_path(config_path)), before)
+        path = options.control or config.extras.control or str(control_path(config_path))
+        server = _server(os.path.join(folder, path), before)
         world = World(
             _capture(options, config),
             signals,
@@ -142,7 +143,7 @@ def _serve(options: argparse.Namespace) -> int:
             journal,
             partial(_read_again, options, folder, files),
             options.config,
-            partial(files.remarks, partial(_read, options, folder)),
+            partial(files.remarks, partial(_read, _from_anywhere(options, folder), folder)),
             server,
         )
         daemon = Daemon(world, config)
@@ -218,7 +219,8 @@ def _folder() -> str:
 
 def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Config:
     """The configuration as the files and the command line give it. Raises ConfigError."""
-    loaded = load(options.config, options.settings, interface_given=bool(options.interface))
+    given = bool(options.interface)
+    loaded = load(options.config, options.settings, interface_given=given, folder=folder)
     if show:
         _show(options, loaded.said, loaded.warnings)
     config = loaded.config
@@ -228,6 +230,12 @@ def _read(options: argparse.Namespace, folder: str, *, show: bool = False) -> Co
         pid_file=config.pid_file or options.pidfile,
     )
     return _absolute(config, folder, in_background=options.daemon)
+
+
+def _from_anywhere(options: argparse.Namespace, folder: str) -> argparse.Namespace:
+    """``options`` for the worker, which cannot know what the current folder is at the moment."""
+    paths = {name: os.path.join(folder, getattr(options, name)) for name in ("config", "settings")}
+    return argparse.Namespace(**{**vars(options), **paths})
 
 
 def _absolute(config: Config, folder: str, *, in_background: bool) -> Config:

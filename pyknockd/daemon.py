@@ -33,7 +33,7 @@ from pyknockd.model.events import (
     Stopping,
 )
 from pyknockd.proof import Marked, Proofs
-from pyknockd.report import State, Status
+from pyknockd.report import State, Status, TextFile
 from pyknockd.system.clock import shown
 from pyknockd.system.faults import Faults
 from pyknockd.system.systemd import Notify
@@ -67,18 +67,19 @@ class Daemon:
         # What the worker's jobs have come to.
         self._marked: list[Marked] = []
         self._doors = Doors(world.journal, config.extras.limits)
+        desk = Desk(self._house())
+        self._metrics = TextFile(desk.metrics)
         self._proofs = self._make_proofs(config)
         self._flood = Flood(self._knows, 0, 0, 0.0)
-        self._heed_limits(config)
+        self._heed_extras(config)
         self._capture = world.capture(self._flood)
         self._capture.listen(self._proofs.listens())
-        self._service = self._make_service()
+        self._service = world.server and Service(world.server, Handlers(desk))
         self._selector = selectors.DefaultSelector()
         log = world.report.log
-        for source in (self._capture, world.signals, self._worker, world.journal, log):
+        sources = (self._capture, world.signals, self._worker, world.journal, log, self._metrics)
+        for source in sources if self._service is None else (*sources, self._service):
             self._selector.register(source, selectors.EVENT_READ)
-        if self._service is not None:
-            self._selector.register(self._service, selectors.EVENT_READ)
         self._only_signals = selectors.DefaultSelector()
         self._only_signals.register(world.signals, selectors.EVENT_READ)
 
@@ -150,6 +151,7 @@ class Daemon:
         self._act(self._proofs.expire(now))
         if self._service is not None:
             self._service.work(now)
+        self._tell(self._metrics.work(now))
         self._tell(self._doors.work(now))
 
     def _act(self, events: Iterable[Event]) -> None:
@@ -196,6 +198,7 @@ class Daemon:
             self._report.next_deadline(now),
             self._capture.next_deadline(),
             self._notify.next_deadline(),
+            self._metrics.next_deadline(),
             None if self._service is None else self._service.next_deadline(),
         )
         waits = [deadline - now for deadline in deadlines if deadline is not None]
@@ -233,7 +236,7 @@ class Daemon:
         old, self._config = self._config, config
         self._tell(self._proofs.end(now))
         self._proofs = proofs
-        self._heed_limits(config)
+        self._heed_extras(config)
         self._tell(self._doors.prepare(config.doors, now))
         interfaces = (old.interface, old.extras.interfaces)
         changed = interfaces != (config.interface, config.extras.interfaces)
@@ -246,10 +249,8 @@ class Daemon:
         self._hand_out()
         self._report.log.open(config.log_file, use_syslog=config.use_syslog)
 
-    def _make_service(self) -> Service | None:
-        if self._world.server is None:
-            return None
-        house = House(
+    def _house(self) -> House:
+        return House(
             state=self._state,
             status=self._status,
             doors=self._doors,
@@ -261,7 +262,6 @@ class Daemon:
             reload=lambda: self._reload(monotonic()),
             check=self._check,
         )
-        return Service(self._world.server, Handlers(Desk(house)))
 
     def _tell_now(self, events: Iterable[Event]) -> None:
         self._tell(events)
@@ -281,8 +281,8 @@ class Daemon:
     def _note(self, marked: Marked) -> None:
         self._marked.append(marked)
 
-    def _heed_limits(self, config: Config) -> None:
-        limits = config.extras.limits
+    def _heed_extras(self, config: Config) -> None:
+        limits, self._metrics.path = config.extras.limits, config.extras.metrics_file
         self._report.most_first_lines = limits.log_lines
         self._doors.change_limits(limits)
         self._flood.rate, self._flood.most = limits.first_knocks, limits.attempts

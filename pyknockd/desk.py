@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from pyknockd import __version__
 from pyknockd.control import Door as DoorAnswer
 from pyknockd.control import Interface, Refusal, Visit
 from pyknockd.control import Status as StatusAnswer
-from pyknockd.doors import Doors, Journal, Opening
-from pyknockd.model import Config, Door, Past, Question, templates
-from pyknockd.model.events import ByHand, Event, HandAction, Opened
+from pyknockd.doors import Doors, Journal, Opening, StoreError, closing_of
+from pyknockd.model import Change, ChangeKind, Config, Door, Past, Question, templates
+from pyknockd.model.events import (
+    AlreadyThere,
+    ByHand,
+    CommandEnded,
+    Event,
+    HandAction,
+    Opened,
+    Refused,
+    Standing,
+    StandingCause,
+)
 from pyknockd.report import State, Status, exposition
 from pyknockd.system.clock import wall
 
@@ -49,36 +59,46 @@ class Desk:
     def visits(self) -> list[Visit]:
         """Who is in, those first who are there for longest."""
         stays = self._house.state.open.values()
-        return [self._visit(stay.standing.opening) for stay in stays]
+        visits = []
+        for stay in stays:
+            opening = self._house.doors.get(stay.standing.opening)
+            if opening is not None:
+                visits.append(self._visit(opening, opening.plan.closing))
+        return visits
 
-    def history(self, question: Question, answer: Callable[[list[Past]], None]) -> None:
-        if not self._house.journal.ask(question, answer):
-            raise Refusal("there is no journal: nothing is remembered")
+    def history(self, question: Question, answer: Callable[[list[Past] | Refusal], None]) -> None:
+        def told(found: list[Past] | StoreError) -> None:
+            if isinstance(found, StoreError):
+                answer(Refusal(f"the journal cannot be read: {found}"))
+            else:
+                answer(found)
+
+        if not self._house.journal.ask(question, told):
+            raise Refusal("there is no journal now, as the log says: nothing is remembered")
 
     def open(self, door: str, source: str, who: str) -> Visit | None:
         house, now, found = self._house, monotonic(), self._door(door)
         if not found.opening.for_source(source):
             key = "Start_Command_6" if ":" in source else "Start_Command"
             raise Refusal(f"{door} does nothing for {source}: it has no {key}")
-        before = set(house.state.open)
         house.tell([ByHand(now, HandAction.OPEN, door, source, who)])
-        house.tell(house.doors.take(Opened(now, source, found)))
-        house.tell(())
-        new = [number for number in house.state.open if number not in before]
-        return self._visit(new[-1]) if new else None
+        seen: list[Event] = []
+        house.tell(_noted(house.doors.take(Opened(now, source, found)), seen))
+        number = _outcome(seen, found, source)
+        opening = None if number is None else house.doors.get(number)
+        return None if opening is None else self._visit(opening, opening.plan.closing)
 
     def close(self, door: str | None, source: str, who: str) -> list[Visit]:
         house, now = self._house, monotonic()
         openings = self._standing(door, source)
-        visits = [self._visit(opening.number) for opening in openings]
-        for opening in openings:
-            if opening.plan.closing is None:
-                name = opening.plan.opening.door
-                raise Refusal(f"{name} has no Stop_Command: nothing is known that would close it")
-        for opening in openings:
-            name = opening.plan.opening.door
-            house.tell([ByHand(now, HandAction.CLOSE, name, source, who)])
-        house.doors.close_by_hand(openings, now)
+        closings = [_closing(opening) for opening in openings]
+        visits = [
+            self._visit(opening, closing)
+            for opening, closing in zip(openings, closings, strict=True)
+        ]
+        for opening, closing in zip(openings, closings, strict=True):
+            house.tell([ByHand(now, HandAction.CLOSE, closing.door, source, who)])
+            house.doors.close_by_hand(opening, closing, now)
         house.tell(house.doors.work(now))
         return visits
 
@@ -90,8 +110,7 @@ class Desk:
         until = opening.until + seconds
         house.tell([ByHand(now, HandAction.EXTEND, door, source, who, seconds)])
         house.tell(house.doors.extend(opening, until, now))
-        house.tell(())
-        return self._visit(opening.number)
+        return self._visit(replace(opening, until=until), opening.plan.closing)
 
     def reload(self) -> tuple[str, ...]:
         return self._house.reload()
@@ -124,7 +143,9 @@ class Desk:
     def _doors(self) -> Iterator[DoorAnswer]:
         ways = self._house.state.ways
         for door in self._house.config().doors:
-            own = tuple(way for text in templates((door,)) for way in ways if way.startswith(text))
+            own = tuple(
+                way for text in templates((door,)) for way in ways if way.startswith(f"{text}: ")
+            )
             proof = "sequence" if door.one_time_file is None else "one-time sequences"
             unique = tuple(dict.fromkeys(own))
             yield DoorAnswer(door.name, proof, len(door.steps), door.timeout, unique)
@@ -151,16 +172,60 @@ class Desk:
             raise Refusal(f"{what} open for {source}; who is in: knockctl doors")
         return found
 
-    def _visit(self, number: int) -> Visit:
-        stay = self._house.state.open[number]
-        standing, opening = stay.standing, self._house.doors.get(number)
-        closing = opening.plan.closing.command if opening and opening.plan.closing else None
-        until = opening.until if opening is not None else standing.until
+    def _visit(self, opening: Opening, closing: Change | None) -> Visit:
+        change, stay = opening.plan.opening, self._house.state.open.get(opening.number)
+        until = opening.until
+        if stay is not None:
+            since, cause = stay.since, stay.standing.cause
+        else:
+            # Its command has failed: nobody was told that it is open, and it is to be closed.
+            since, cause = (until or monotonic()) - opening.plan.open_for, StandingCause.OPENED
         return Visit(
-            standing.door,
-            standing.source,
-            wall(stay.since),
+            change.door,
+            change.source,
+            wall(since),
             None if until is None else wall(until),
-            standing.cause.value,
-            closing,
+            cause.value,
+            None if closing is None else closing.command,
         )
+
+
+def _closing(opening: Opening) -> Change:
+    """What closes it by hand. Raises Refusal if that is not known."""
+    closing = closing_of(opening)
+    if closing is None:
+        raise Refusal(
+            f"{opening.plan.opening.door} has no Stop_Command, and what its command has done is not"
+            " known: knock at the door that closes it, or undo by hand what it has done"
+        )
+    return closing
+
+
+def _noted(events: Iterable[Event], seen: list[Event]) -> Iterator[Event]:
+    for event in events:
+        seen.append(event)
+        yield event
+
+
+def _outcome(seen: Iterable[Event], door: Door, source: str) -> int | None:
+    """The number of the opening that stands now; None if its command is not done. Raises Refusal."""
+    number = None
+    for event in seen:
+        if isinstance(event, Refused) and event.source == source and event.door == door:
+            raise Refusal(f"{door.name} stays shut: {event.cause.value}")
+        if isinstance(event, Standing) and (event.door, event.source) == (door.name, source):
+            number = event.opening
+        elif isinstance(event, (AlreadyThere, CommandEnded)):
+            _look_at(event, door.name, source)
+    return number
+
+
+def _look_at(event: AlreadyThere | CommandEnded, door: str, source: str) -> None:
+    """Raises Refusal if it says that the door was not opened."""
+    change = event.change
+    if (change.kind, change.door, change.source) != (ChangeKind.OPEN, door, source):
+        return
+    if isinstance(event, AlreadyThere):
+        raise Refusal(f"the rule of {door} is there already, and not by knockd: it stays")
+    if event.status:
+        raise Refusal(f"the command of {door} has failed, with status {event.status}: see the log")

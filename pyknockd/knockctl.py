@@ -19,7 +19,7 @@ from pyknockd import __version__
 from pyknockd.control import Refusal
 from pyknockd.control.client import NotReached, ask
 from pyknockd.control.protocol import Request
-from pyknockd.control.words import Colour, Painter, span, table
+from pyknockd.control.words import Colour, Painter, printable, span, table
 from pyknockd.doors import StoreError, read_past
 from pyknockd.model import Question
 from pyknockd.system.places import CONFIG_PATH, control_path, journal_path
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _SHOW[options.do](ask(path, request), screen)
     except Refusal as refusal:
-        print(f"knockctl: {refusal}", file=sys.stderr)
+        print(f"knockctl: {printable(str(refusal))}", file=sys.stderr)
         return REFUSED
     except NotReached as error:
         if options.do == "history":
@@ -193,7 +193,7 @@ def _status_lines(found: Found, painter: Painter) -> list[str]:
     ]
     if found["config"]:
         said = [painter.paint(line, Colour.WARNING) for line in found["config"]]
-        lines += ["", f"{found['config_path']}:", *said]
+        lines += ["", f"{printable(found['config_path'])}:", *said]
     return lines
 
 
@@ -241,14 +241,15 @@ def _show_opened(found: Found | None, screen: Screen) -> int:
     def lines() -> list[str]:
         if found is None:
             return ["its command is under way: knockctl doors"]
-        return [f"{found['door']} is open for {found['source']}, {_until(found)}"]
+        return [f"{printable(found['door'])} is open for {found['source']}, {_until(found)}"]
 
     screen.show(found, lines)
     return 0
 
 
 def _show_closed(found: Sequence[Found], screen: Screen) -> int:
-    screen.show(found, lambda: [f"{one['door']}: closing for {one['source']}" for one in found])
+    lines = [printable(f"{one['door']}: closing for {one['source']}") for one in found]
+    screen.show(found, lambda: lines)
     return 0
 
 
@@ -256,7 +257,8 @@ def _show_reload(found: Sequence[str], screen: Screen) -> int:
     def lines() -> list[str]:
         if not found:
             return ["the files are taken over"]
-        return [*found, screen.painter.paint("not taken over: what held before holds", Colour.BAD)]
+        said = screen.painter.paint("not taken over: what held before holds", Colour.BAD)
+        return [*map(printable, found), said]
 
     screen.show(found, lines)
     return REFUSED if found else 0

@@ -36,13 +36,21 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(path: str, extras_path: str, *, interface_given: bool) -> Loaded:
-    """Read both files; the second need not be there. Raises ConfigError."""
+def load(path: str, extras_path: str, *, interface_given: bool, folder: str = "") -> Loaded:
+    """Read both files; the second need not be there. Raises ConfigError.
+
+    ``folder`` is where relative paths in them begin; without it, in the current one.
+    """
+
+    def first(name: str) -> tuple[Step, ...] | str:
+        return first_sequence(os.path.join(folder, name))
+
     text = _text(path)
-    reading = parse(text, interface_given=interface_given, first_sequence=first_sequence)
+    reading = parse(text, interface_given=interface_given, first_sequence=first)
     extras, remarks = _extras(extras_path)
     lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
-    secrets = {path, *(d.one_time_file for d in reading.config.doors if d.one_time_file)}
+    files = (door.one_time_file for door in reading.config.doors if door.one_time_file)
+    secrets = {path, *(os.path.join(folder, file) for file in files)}
     lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
     if reading.mistakes or remarks:
         raise ConfigError(lines, reading.said)

@@ -115,6 +115,26 @@ def _limit_setter(name: str) -> _Setter:
     return set_limit
 
 
+def _set_control(draft: _Draft, node: yaml.Node) -> None:
+    draft.extras = replace(draft.extras, control=_path(draft, node))
+
+
+def _set_metrics(draft: _Draft, node: yaml.Node) -> None:
+    _read_mapping(draft, node, {"textfile": _set_metrics_file}, "metrics")
+
+
+def _set_metrics_file(draft: _Draft, node: yaml.Node) -> None:
+    draft.extras = replace(draft.extras, metrics_file=_path(draft, node))
+
+
+def _path(draft: _Draft, node: yaml.Node) -> str | None:
+    text = node.value if isinstance(node, yaml.ScalarNode) else ""
+    if not text.startswith("/") or text.endswith("/") or not text.isprintable():
+        draft.mistake(node, f"found {_shown(node)}; expected a path that begins with /")
+        return None
+    return str(text)
+
+
 def _whole_number(node: yaml.Node) -> int | None:
     text = node.value.replace("_", "") if isinstance(node, yaml.ScalarNode) else ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
@@ -127,7 +147,9 @@ def _shown(node: yaml.Node) -> str:
 
 
 _KEYS: dict[str, _Setter] = {
+    "control": _set_control,
     "interfaces": _set_interfaces,
     "limits": _set_limits,
+    "metrics": _set_metrics,
     "timers": _set_timers,
 }

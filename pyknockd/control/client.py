@@ -41,4 +41,4 @@ def lines(path: Path, request: Request, patience: float | None) -> Iterator[byte
                         "the daemon has hung up: it answers root only, and not all at once"
                     )
         except OSError as error:
-            raise NotReached(error.strerror or "it does not answer") from error
+            raise NotReached(error.strerror or str(error)) from error

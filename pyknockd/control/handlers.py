@@ -15,6 +15,7 @@ MOST_SECONDS = 10 * 365 * 86_400
 MOST_ROWS = 10_000
 _WHO = 64  # characters
 
+# Called with a result, or a Refusal, once, now or later.
 Answer = Callable[[object], None]
 
 
@@ -26,7 +27,9 @@ class Desk(Protocol):
 
     def status(self, answer: Callable[[Status], None]) -> None: ...
     def visits(self) -> list[Visit]: ...
-    def history(self, question: Question, answer: Callable[[list[Past]], None]) -> None: ...
+    def history(
+        self, question: Question, answer: Callable[[list[Past] | Refusal], None]
+    ) -> None: ...
     def open(self, door: str, source: str, who: str) -> Visit | None: ...
     def close(self, door: str | None, source: str, who: str) -> list[Visit]: ...
     def extend(self, door: str, source: str, seconds: float, who: str) -> Visit: ...
@@ -68,9 +71,9 @@ class Handlers:
             given.source(needed=False),
             given.text("door"),
             given.seconds("since"),
-            int(given.seconds("most") or MOST_ROWS),
+            min(int(given.seconds("most") or MOST_ROWS), MOST_ROWS),
         )
-        self._desk.history(question, lambda rows: answer([asdict(row) for row in rows]))
+        self._desk.history(question, lambda found: answer(_rows(found)))
 
     def _open(self, given: _Arguments, answer: Answer) -> None:
         visit = self._desk.open(given.door(), given.source() or "", given.who())
@@ -94,6 +97,10 @@ class Handlers:
         answer(self._desk.metrics())
 
 
+def _rows(found: list[Past] | Refusal) -> object:
+    return found if isinstance(found, Refusal) else [asdict(past) for past in found]
+
+
 class _Arguments:
     """What was sent with a request, one by one. Every method raises Refusal."""
 
@@ -102,13 +109,20 @@ class _Arguments:
 
     def text(self, name: str) -> str | None:
         value = self._given.get(name)
-        if value is not None and not isinstance(value, str):
+        if value is None:
+            return None
+        try:
+            # What no command line and no file could have said is not looked for anywhere.
+            is_text = isinstance(value, str) and bool(value.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:
+            is_text = False
+        if not is_text:
             raise Refusal(f"{name} is no text")
-        return value
+        return str(value)
 
     def door(self) -> str:
         door = self.text("door")
-        if not door:
+        if door is None:
             raise Refusal("which door?")
         return door
 
@@ -125,7 +139,7 @@ class _Arguments:
             raise Refusal(f"'{text}' is no address, such as 192.0.2.7 or 2001:db8::7") from error
         if getattr(address, "scope_id", None):
             raise Refusal(f"{text}: write it without the part behind %")
-        return str(address)
+        return str(getattr(address, "ipv4_mapped", None) or address)
 
     def seconds(self, name: str) -> float | None:
         value = self._given.get(name)

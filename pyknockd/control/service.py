@@ -6,7 +6,7 @@ from functools import partial
 
 from pyknockd.control.handlers import Handlers
 from pyknockd.control.protocol import Refusal, answer_line, refusal_line, request_of
-from pyknockd.control.server import Asked, Server
+from pyknockd.control.server import MOST_ANSWER_BYTES, Asked, Server
 
 
 class Service:
@@ -40,4 +40,7 @@ class Service:
             self._server.send(asked.client, refusal_line(str(refusal)))
 
     def _send(self, client: int, result: object) -> None:
-        self._server.send(client, answer_line(result))
+        line = refusal_line(str(result)) if isinstance(result, Refusal) else answer_line(result)
+        if len(line) > MOST_ANSWER_BYTES:
+            line = refusal_line("the answer is too long: ask for less of it")
+        self._server.send(client, line)

@@ -24,12 +24,19 @@ class Painter:
     on: bool
 
     def paint(self, text: str, colour: Colour) -> str:
-        return f"\x1b[{colour.value}m{text}\x1b[0m" if self.on and text else text
+        """``text`` in ``colour``, and without what would move the cursor of a terminal."""
+        clean = printable(text)
+        return f"\x1b[{colour.value}m{clean}\x1b[0m" if self.on and clean else clean
+
+
+def printable(text: str) -> str:
+    """``text`` without what would move the cursor of a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], painter: Painter) -> list[str]:
     """Columns as wide as their widest text; the last is not filled up."""
-    clean = [[_printable(cell) for cell in row] for row in rows]
+    clean = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *clean, strict=True)]
     head = painter.paint(_row(heads, widths), Colour.HEAD)
     return [head, *(_row(row, widths) for row in clean)]
@@ -49,8 +56,3 @@ def span(seconds: float) -> str:
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     filled = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
     return "  ".join(filled).rstrip()
-
-
-def _printable(text: str) -> str:
-    """``text`` without what would move the cursor of a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from shlex import join
 
 from pyknockd.doors.journal import Journal
 from pyknockd.doors.lifetime import Openings
 from pyknockd.doors.opening import Opening, Plan
 from pyknockd.doors.runner import Runner
 from pyknockd.doors.store import Left
-from pyknockd.firewall import Effect, Firewall, deletes_by_number, is_iptables
+from pyknockd.firewall import Effect, Firewall, delete_words, deletes_by_number, is_iptables
 from pyknockd.model import Change, ChangeKind, Door, Limits, expand, templates
 from pyknockd.model.events import (
     Closed,
@@ -129,10 +130,9 @@ class Doors:
         """The opening of that number, unless it is over."""
         return self._openings.get(number)
 
-    def close_by_hand(self, openings: Iterable[Opening], now: float) -> None:
-        """Have these, which stand open and have a closing, closed in the next ``work``."""
-        for opening in openings:
-            self._openings.end_by_hand(opening, now)
+    def close_by_hand(self, opening: Opening, closing: Change, now: float) -> None:
+        """Have one that stands open closed in the next ``work``, by ``closing``, see ``closing_of``."""
+        self._openings.end_by_hand(opening, closing, now)
 
     def extend(self, opening: Opening, until: float, now: float) -> list[Event]:
         """Let one that stands open, and has a closing, stand until then."""
@@ -184,6 +184,18 @@ class Doors:
             )
             closes = replace(closes, look_first=True)
         return self._plan(opens, closes, left.open_for)
+
+
+def closing_of(opening: Opening) -> Change | None:
+    """What closes ``opening``: its own closing, else what takes away the rule that it made, if known."""
+    plan, opens = opening.plan, opening.plan.opening
+    if plan.closing is not None or plan.makes is None:
+        return plan.closing
+    words = delete_words(opens.words or ())
+    if not words:
+        return None
+    change = replace(opens, kind=ChangeKind.CLOSE, command=join(words), words=words)
+    return replace(change, look_first=True)
 
 
 def _too_long(command: str) -> bool:

@@ -136,8 +136,11 @@ class Journal:
             self._since_trim = 0
             self._do(_TRIM, time.time() - days * 86_400, rows)
 
-    def ask(self, question: Question, answer: Callable[[list[Past]], None]) -> bool:
-        """Have ``answer`` called in ``work`` with what is remembered; False if nothing is."""
+    def ask(self, question: Question, answer: Callable[[list[Past] | StoreError], None]) -> bool:
+        """Have ``answer`` called in ``work`` with what is remembered, or why it cannot be read.
+
+        False if nothing is remembered, or its disk has not answered for long.
+        """
         if not self._is_open or self._store is None:
             return False
         return self._worker.submit(partial(_ask, self._store, question, answer))
@@ -264,12 +267,12 @@ def _do(
 
 
 def _ask(
-    store: Store, question: Question, answer: Callable[[list[Past]], None]
+    store: Store, question: Question, answer: Callable[[list[Past] | StoreError], None]
 ) -> Callable[[], None]:
     try:
         return partial(answer, store.ask(question))
-    except StoreError:
-        return partial(answer, [])
+    except StoreError as error:
+        return partial(answer, error)
 
 
 def _close(store: Store) -> None:

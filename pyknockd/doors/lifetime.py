@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 
-from pyknockd.doors.opening import Opening, Plan, State
+from pyknockd.doors.opening import Opening, Plan, State, failed_in_passing
 from pyknockd.doors.register import Register
 from pyknockd.doors.schedule import LONG_SECONDS, Schedule
 from pyknockd.model import Change, ChangeKind
@@ -59,9 +59,6 @@ LAST_RETRY_SECONDS = 3600.0
 AT_A_TIME = 64
 # Those that stay until somebody closes them; the oldest of more is remembered no longer.
 MOST_WITHOUT_END = 10_000
-
-_NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
-_NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
 
 
 class Openings:
@@ -167,9 +164,10 @@ class Openings:
                 self._set_timer(self._register.change(opening, until=now))
         return events
 
-    def end_by_hand(self, opening: Opening, now: float) -> None:
-        """Have one that stands open, and has a closing, closed now."""
-        self._set_timer(self._register.change(opening, until=now, by_hand=True))
+    def end_by_hand(self, opening: Opening, closing: Change, now: float) -> None:
+        """Have one that stands open closed now, by ``closing``."""
+        plan = opening.plan.closed_by_hand(closing)
+        self._set_timer(self._register.change(opening, plan=plan, until=now))
 
     def end_at(self, opening: Opening, until: float, now: float) -> list[Event]:
         """Let one that stands open, and has a closing, stand until then."""
@@ -341,7 +339,7 @@ class Openings:
         opening = self._register.get(event.change.opening)
         if opening is None:
             return []
-        if _failed_in_passing(event):
+        if event.problem or failed_in_passing(event.status):
             delay = min(max(FIRST_RETRY_SECONDS, 2 * opening.delay), LAST_RETRY_SECONDS)
             changes = {"state": State.RETRYING, "until": now + delay, "delay": delay}
             self._set_timer(self._register.change(opening, status=event.status, **changes))
@@ -360,7 +358,7 @@ class Openings:
         if opening.opening_runs:
             self._register.change(opening, state=State.LINGERING, status=event.status)
             return events
-        in_time = ClosedCause.BY_HAND if opening.by_hand else ClosedCause.TIME
+        in_time = ClosedCause.BY_HAND if event.change.by_hand else ClosedCause.TIME
         cause = ClosedCause.FAILED if event.status else in_time
         return events + self._end(opening, cause, now, event.status)
 
@@ -397,7 +395,3 @@ class Openings:
         change = closed.plan.opening
         command = closed.plan.closing.command if closed.plan.closing else ""
         return [Closed(now, closed.number, change.door, change.source, cause, command)]
-
-
-def _failed_in_passing(event: CommandEnded) -> bool:
-    return bool(event.problem) or event.status == _NO_LOCK or event.status >= _NOT_RUN

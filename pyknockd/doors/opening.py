@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from pyknockd.model import Change
 from pyknockd.model.events import ClosedCause, Standing, StandingCause
 
+_NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
+_NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
 _KILLED = 128  # from here on a status says that a signal ended the command
+
+
+def failed_in_passing(status: int) -> bool:
+    """Whether a command that ended so may do better the next time."""
+    return status == _NO_LOCK or status >= _NOT_RUN
 
 
 class State(Enum):
@@ -45,6 +52,11 @@ class Plan:
     takes: Hashable = None
     closes: Hashable = None
 
+    def closed_by_hand(self, closing: Change) -> Plan:
+        """The same, but closed now by ``closing``: its own, or what takes away the rule it makes."""
+        closes = self.makes if self.closing is None else self.closes
+        return replace(self, closing=replace(closing, by_hand=True), closes=closes)
+
     def made_nothing(self, status: int) -> bool:
         """Whether it is certain that the rule was not made by its command, which ended so."""
         return self.makes is not None and 0 < status < _KILLED
@@ -63,7 +75,6 @@ class Opening:
     ``status`` is the last command's; ``cause`` is why it is over, once it is. ``opening_runs``: its
     opening command hung and has not ended yet. ``undo``: that has ended while the closing one ran,
     which therefore is to run again. ``delay`` is how long the last retry waited, in seconds.
-    ``by_hand``: somebody has it closed before its time.
     """
 
     plan: Plan
@@ -74,7 +85,6 @@ class Opening:
     opening_runs: bool = False
     undo: bool = False
     delay: float = 0.0
-    by_hand: bool = False
 
     @property
     def number(self) -> int:

@@ -2,7 +2,7 @@
 
 from pyknockd.firewall.firewall import Applied, Firewall, Outcome, Prepared
 from pyknockd.firewall.identity import Effect
-from pyknockd.firewall.program import deletes_by_number, is_iptables
+from pyknockd.firewall.program import delete_words, deletes_by_number, is_iptables
 
 __all__ = [
     "Applied",
@@ -10,6 +10,7 @@ __all__ = [
     "Firewall",
     "Outcome",
     "Prepared",
+    "delete_words",
     "deletes_by_number",
     "is_iptables",
 ]

@@ -81,14 +81,12 @@ def check_words(words: Sequence[str]) -> tuple[str, ...]:
 
     It changes nothing, so it need not be understood: `-A CHAIN` or `-I CHAIN [N]` becomes `-C CHAIN`.
     """
-    found = [at for at, word in enumerate(words) if _OTHER.fullmatch(word)]
-    if len(found) != 1 or not _ADDING.fullmatch(words[found[0]]) or len(words) < found[0] + 2:
-        return ()
-    at = found[0]
-    rest = list(words[at + 2 :])
-    if rest and words[at] in ("-I", "--insert") and rest[0].isdigit():
-        del rest[0]
-    return (*words[:at], "-C", words[at + 1], *rest)
+    return _respelled(words, "-C")
+
+
+def delete_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The command that deletes the rule that ``words`` add; none if they are not sure to add one."""
+    return _respelled(words, "-D")
 
 
 def deletes_by_number(words: Sequence[str]) -> bool:
@@ -107,6 +105,17 @@ def legacy_rules() -> bool:
         except (OSError, CommandError):
             pass
     return False
+
+
+def _respelled(words: Sequence[str], command: str) -> tuple[str, ...]:
+    found = [at for at, word in enumerate(words) if _OTHER.fullmatch(word)]
+    if len(found) != 1 or not _ADDING.fullmatch(words[found[0]]) or len(words) < found[0] + 2:
+        return ()
+    at = found[0]
+    rest = list(words[at + 2 :])
+    if rest and words[at] in ("-I", "--insert") and rest[0].isdigit():
+        del rest[0]
+    return (*words[:at], command, words[at + 1], *rest)
 
 
 def _unknown_release(path: str) -> str:

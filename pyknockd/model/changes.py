@@ -20,6 +20,7 @@ class Change:
     ``opening`` is the number of the opening that it belongs to; with ``kind`` it tells changes
     apart. ``words`` are the command's, or None if it takes a shell to tell. ``look_first``: it is to
     be done only if what it undoes is still there, as after a restart somebody may have undone it.
+    ``by_hand``: somebody wants it now, before its time.
     """
 
     opening: int
@@ -29,3 +30,4 @@ class Change:
     command: str
     words: tuple[str, ...] | None = None
     look_first: bool = False
+    by_hand: bool = False

@@ -38,11 +38,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say."""
+    """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say; None likewise.
+
+    ``control`` is where knockctl's socket lies, ``metrics_file`` where counts are written.
+    """
 
     interfaces: tuple[str, ...] = ()
     limits: Limits = Limits()
     timers: Timers = Timers.KEEP
+    control: str | None = None
+    metrics_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

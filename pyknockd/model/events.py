@@ -92,6 +92,7 @@ class Side(Enum):
     LOG = "log"
     PID_FILE = "pid file"
     CONTROL = "control"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,5 +5,6 @@ from pyknockd.report.metrics import exposition
 from pyknockd.report.reader import Report
 from pyknockd.report.state import State
 from pyknockd.report.status import Status
+from pyknockd.report.textfile import TextFile
 
-__all__ = ["Log", "Report", "State", "Status", "exposition"]
+__all__ = ["Log", "Report", "State", "Status", "TextFile", "exposition"]

@@ -116,7 +116,7 @@ def _sequence_changed(event: SequenceChanged) -> Iterator[Line]:
 
 def _command_started(event: CommandStarted) -> Iterator[Line]:
     change = event.change
-    if change.kind is ChangeKind.CLOSE:
+    if change.kind is ChangeKind.CLOSE and not change.by_hand:
         yield Line(f"{change.door}: command timeout", change.source)
     yield Line(f"{change.door}: running command: {change.command}", line_feed=True)
 

@@ -25,7 +25,7 @@ def _folder(variable: str, default: str) -> Path:
 
 
 def _suffix(config_path: str) -> str:
-    if config_path == CONFIG_PATH:
+    if os.path.abspath(config_path) == CONFIG_PATH:
         return ""
     # Not at the top: it loads OpenSSL, which loads what the environment names.
     import hashlib
