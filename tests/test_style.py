@@ -24,7 +24,14 @@ SHELLS = {
     *("firewall", "firewall.firewall", "firewall.program", "firewall.services"),
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
     *("proof", "proof.onetime", "proof.proofs"),
-    *("report", "report.hostnames", "report.log", "report.log_file", "report.reader"),
+    *(
+        "report",
+        "report.hostnames",
+        "report.log",
+        "report.log_file",
+        "report.reader",
+        "report.textfile",
+    ),
     *(
         "system.background",
         "system.clock",
@@ -91,9 +98,11 @@ TESTED_ELSEWHERE = {
     "capture.sniffer": ("kernel/test_links.py", "it opens packet sockets"),
     "doors.doors": ("kernel/test_daemon.py", "it runs commands and changes tables"),
     "doors.runner": ("kernel/test_daemon.py", "it runs commands and changes tables"),
+    "desk": ("kernel/test_control.py", "it opens and closes doors"),
     "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
     "firewall.legacy.tables": ("kernel/test_legacy.py", "it changes tables"),
     "firewall.nft.tables": ("kernel/test_nft.py", "it changes tables"),
+    "world": ("unit/test_daemon.py", "it is what the daemon is given"),
     "system.netns": ("kernel/test_demo.py", "it makes network namespaces"),
 }
 
@@ -269,7 +278,10 @@ def scripts(interpreter: str) -> list[str]:
     return found
 
 
-SHELL = [*scripts("(ba)?sh"), *(f"debian/completions/{name}" for name in ("knock", "knockd"))]
+SHELL = [
+    *scripts("(ba)?sh"),
+    *(f"debian/completions/{name}" for name in ("knock", "knockctl", "knockd")),
+]
 
 
 def test_what_has_no_ending_is_linted_too() -> None:

@@ -74,7 +74,7 @@ def result_of(line: bytes) -> object:
             if read["ok"]:
                 return read["result"]
             raise Refusal(str(read["error"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Refusal("the daemon's answer is not understood") from error
     raise Refusal("the daemon speaks another version: restart knockd")
 

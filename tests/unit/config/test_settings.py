@@ -10,6 +10,7 @@ from pyknockd.config.settings import parse
 from pyknockd.model import Extras, Limits, Timers
 
 FULL = """
+control: /run/other/control
 interfaces: [eth0, wg0]
 limits:
   attempts: 1000
@@ -19,6 +20,8 @@ limits:
   hung_seconds: 5
   history_rows: 100
   history_days: 7
+metrics:
+  textfile: /srv/metrics/knockd.prom
 timers: close
 """
 
@@ -26,7 +29,28 @@ timers: close
 def test_every_setting_is_read() -> None:
     extras, remarks = parse(FULL)
     assert remarks == ()
-    assert extras == Extras(("eth0", "wg0"), Limits(1000, 300, 8, 0, 5, 100, 7), Timers.CLOSE)
+    assert extras == Extras(
+        ("eth0", "wg0"),
+        Limits(1000, 300, 8, 0, 5, 100, 7),
+        Timers.CLOSE,
+        "/run/other/control",
+        "/srv/metrics/knockd.prom",
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["", "control", "./control", "/run/", '"/a\\0b"', "[/a]", "{a: b}"]
+)
+def test_a_place_is_a_path_from_the_root(path: str) -> None:
+    for text in (f"control: {path}", f"metrics:\n  textfile: {path}"):
+        extras, (remark,) = parse(text)
+        assert extras == Extras()
+        assert "expected a path that begins with /" in remark.text
+
+
+def test_there_is_one_kind_of_metrics() -> None:
+    (remark,) = parse("metrics: {listen: 9100}")[1]
+    assert "did you mean textfile?" in remark.text
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])

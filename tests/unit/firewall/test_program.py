@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.firewall.program import Kind, Program, check_words, family, find, is_iptables
+from pyknockd.firewall.program import (
+    Kind,
+    Program,
+    check_words,
+    delete_words,
+    family,
+    find,
+    is_iptables,
+)
 from pyknockd.firewall.rule import Family
 
 
@@ -24,10 +32,12 @@ from pyknockd.firewall.rule import Family
         ("iptables -AINPUT -j DROP", None),
     ],
 )
-def test_what_adds_a_rule_has_a_command_that_looks_for_it(
+def test_what_adds_a_rule_has_a_command_that_looks_for_it_and_one_that_deletes_it(
     command: str, looking: str | None
 ) -> None:
     assert check_words(command.split()) == tuple(looking.split() if looking else ())
+    deleting = looking.replace(" -C ", " -D ") if looking else ""
+    assert delete_words(command.split()) == tuple(deleting.split())
 
 
 @pytest.mark.parametrize("name", ["iptables", "/usr/sbin/ip6tables-nft", "iptables-legacy"])

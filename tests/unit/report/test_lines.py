@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -42,6 +43,10 @@ KNOCKDS_WORDS: list[tuple[e.Event, list[Line]]] = [
             Line("ssh: command timeout", ME),
             Line("ssh: running command: back 192.0.2.1", line_feed=True),
         ],
+    ),
+    (
+        e.CommandStarted(0, replace(CLOSING, by_hand=True)),
+        [Line("ssh: running command: back 192.0.2.1", line_feed=True)],
     ),
     (
         e.CommandEnded(0, OPENING, 3),
@@ -85,6 +90,12 @@ KNOCKDS_WORDS: list[tuple[e.Event, list[Line]]] = [
 ]
 
 OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
+    (e.ByHand(0, e.HandAction.OPEN, "ssh", ME, "al"), [Line("ssh: opened by hand, by al", ME)]),
+    (e.ByHand(0, e.HandAction.CLOSE, "ssh", ME, "al"), [Line("ssh: closed by hand, by al", ME)]),
+    (
+        e.ByHand(0, e.HandAction.EXTEND, "ssh", ME, "al", 60.0),
+        [Line("ssh: extended by 60 s by hand, by al", ME)],
+    ),
     (
         e.Refused(0, ME, SSH, e.RefusalCause.TOO_MANY_WAIT),
         [Line("ssh: the door stays shut: too many commands wait already", ME)],
