@@ -58,7 +58,6 @@ class Daemon:
         self._state = State()
         self._status = Status(self._state, shown)
         self._notify = Notify()
-        self._readers = (world.report, self._state)
         self._events: deque[Event] = deque()
         self._faults = Faults()
         self._stopping = False
@@ -68,6 +67,7 @@ class Daemon:
         self._marked: list[Marked] = []
         self._doors = Doors(world.journal, config.extras.limits)
         desk = Desk(self._house())
+        self._readers = (world.report, self._state, desk)
         self._metrics = TextFile(desk.metrics)
         self._proofs = self._make_proofs(config)
         self._flood = Flood(self._knows, 0, 0, 0.0)

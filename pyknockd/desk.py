@@ -15,7 +15,9 @@ from pyknockd.model import Change, ChangeKind, Config, Door, Past, Question, tem
 from pyknockd.model.events import (
     AlreadyThere,
     ByHand,
+    Closed,
     CommandEnded,
+    CommandHung,
     Event,
     HandAction,
     Opened,
@@ -25,6 +27,8 @@ from pyknockd.model.events import (
 )
 from pyknockd.report import State, Status, exposition
 from pyknockd.system.clock import wall
+
+OPEN_SECONDS = 5.0  # that an opening command is waited for; knockctl waits for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,22 @@ class House:
     check: Callable[[Callable[[tuple[str, ...]], None]], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Somebody who waits until ``door`` is open for ``source``, until so late."""
+
+    door: str
+    source: str
+    until: float
+    answer: Callable[[Visit | Refusal | None], None]
+
+
 class Desk:
     """Answers for ``house``; what each method does, ``control`` says."""
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._waiting: list[_Waiting] = []
 
     def status(self, answer: Callable[[StatusAnswer], None]) -> None:
         self._house.check(lambda said: answer(self._status(said)))
@@ -76,17 +91,34 @@ class Desk:
         if not self._house.journal.ask(question, told):
             raise Refusal("there is no journal now, as the log says: nothing is remembered")
 
-    def open(self, door: str, source: str, who: str) -> Visit | None:
+    def open(
+        self, door: str, source: str, who: str, answer: Callable[[Visit | Refusal | None], None]
+    ) -> None:
         house, now, found = self._house, monotonic(), self._door(door)
         if not found.opening.for_source(source):
             key = "Start_Command_6" if ":" in source else "Start_Command"
             raise Refusal(f"{door} does nothing for {source}: it has no {key}")
+        self._waiting.append(_Waiting(door, source, now + OPEN_SECONDS, answer))
         house.tell([ByHand(now, HandAction.OPEN, door, source, who)])
-        seen: list[Event] = []
-        house.tell(_noted(house.doors.take(Opened(now, source, found)), seen))
-        number = _outcome(seen, found, source)
-        opening = None if number is None else house.doors.get(number)
-        return None if opening is None else self._visit(opening, opening.plan.closing)
+        house.tell(house.doors.take(Opened(now, source, found)))
+
+    def take(self, event: Event) -> None:
+        """Tell whoever waits for it what has become of the door that he has opened."""
+        if not self._waiting or (isinstance(event, CommandEnded) and not event.status):
+            return  # what follows from that, another event says
+        for waiting in [one for one in self._waiting if _is_about(event, one)]:
+            self._waiting.remove(waiting)
+            waiting.answer(self._outcome(event))
+
+    def expire(self, now: float) -> None:
+        """Let nobody wait for longer than he is patient."""
+        for waiting in [one for one in self._waiting if one.until <= now]:
+            self._waiting.remove(waiting)
+            waiting.answer(None)
+
+    def next_deadline(self) -> float | None:
+        """When ``expire`` has something to do, or None."""
+        return min((one.until for one in self._waiting), default=None)
 
     def close(self, door: str | None, source: str, who: str) -> list[Visit]:
         house, now = self._house, monotonic()
@@ -172,6 +204,20 @@ class Desk:
             raise Refusal(f"{what} open for {source}; who is in: knockctl doors")
         return found
 
+    def _outcome(self, event: Event) -> Visit | Refusal | None:
+        if isinstance(event, Standing):
+            opening = self._house.doors.get(event.opening)
+            return None if opening is None else self._visit(opening, opening.plan.closing)
+        if isinstance(event, Refused):
+            return Refusal(f"{event.door.name} stays shut: {event.cause.value}")
+        if isinstance(event, AlreadyThere):
+            name = event.change.door
+            return Refusal(f"the rule of {name} is there already, and not by knockd: it stays")
+        if isinstance(event, CommandEnded):
+            name, status = event.change.door, event.status
+            return Refusal(f"the command of {name} has failed, with status {status}: see the log")
+        return None
+
     def _visit(self, opening: Opening, closing: Change | None) -> Visit:
         change, stay = opening.plan.opening, self._house.state.open.get(opening.number)
         until = opening.until
@@ -201,31 +247,14 @@ def _closing(opening: Opening) -> Change:
     return closing
 
 
-def _noted(events: Iterable[Event], seen: list[Event]) -> Iterator[Event]:
-    for event in events:
-        seen.append(event)
-        yield event
-
-
-def _outcome(seen: Iterable[Event], door: Door, source: str) -> int | None:
-    """The number of the opening that stands now; None if its command is not done. Raises Refusal."""
-    number = None
-    for event in seen:
-        if isinstance(event, Refused) and event.source == source and event.door == door:
-            raise Refusal(f"{door.name} stays shut: {event.cause.value}")
-        if isinstance(event, Standing) and (event.door, event.source) == (door.name, source):
-            number = event.opening
-        elif isinstance(event, (AlreadyThere, CommandEnded)):
-            _look_at(event, door.name, source)
-    return number
-
-
-def _look_at(event: AlreadyThere | CommandEnded, door: str, source: str) -> None:
-    """Raises Refusal if it says that the door was not opened."""
+def _is_about(event: Event, waiting: _Waiting) -> bool:
+    """Whether it says what has become of a door's opening command."""
+    if isinstance(event, Refused):
+        return (event.door.name, event.source) == (waiting.door, waiting.source)
+    if isinstance(event, (Standing, Closed)):
+        return (event.door, event.source) == (waiting.door, waiting.source)
+    if not isinstance(event, (AlreadyThere, CommandEnded, CommandHung)):
+        return False
     change = event.change
-    if (change.kind, change.door, change.source) != (ChangeKind.OPEN, door, source):
-        return
-    if isinstance(event, AlreadyThere):
-        raise Refusal(f"the rule of {door} is there already, and not by knockd: it stays")
-    if event.status:
-        raise Refusal(f"the command of {door} has failed, with status {event.status}: see the log")
+    whose = (change.kind, change.door, change.source)
+    return whose == (ChangeKind.OPEN, waiting.door, waiting.source)

@@ -240,7 +240,7 @@ def _show_history(found: Sequence[Found], screen: Screen) -> int:
 def _show_opened(found: Found | None, screen: Screen) -> int:
     def lines() -> list[str]:
         if found is None:
-            return ["its command is under way: knockctl doors"]
+            return ["its command has begun; who is in: knockctl doors"]
         return [f"{printable(found['door'])} is open for {found['source']}, {_until(found)}"]
 
     screen.show(found, lines)

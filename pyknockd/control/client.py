@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from pyknockd.control.protocol import Request, request_line, result_of
 
+_HUNG_UP = "the daemon has hung up: it answers root only, and not all at once"
 PATIENCE = 10.0  # seconds until a daemon that does not answer is given up
 
 
@@ -27,7 +29,8 @@ def lines(path: Path, request: Request, patience: float | None) -> Iterator[byte
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            connection.settimeout(PATIENCE)
+            # Not settimeout(), with which who finds many waiting before him is not let wait.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(PATIENCE))
             connection.connect(str(path))
             connection.sendall(request_line(request))
             connection.settimeout(patience)
@@ -37,8 +40,14 @@ def lines(path: Path, request: Request, patience: float | None) -> Iterator[byte
                     found = True
                     yield line
                 if not found:
-                    raise NotReached(
-                        "the daemon has hung up: it answers root only, and not all at once"
-                    )
+                    raise NotReached(_HUNG_UP)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise NotReached(_HUNG_UP) from error
         except OSError as error:
             raise NotReached(error.strerror or str(error)) from error
+
+
+def _timeval(seconds: float) -> bytes:
+    """struct timeval."""
+    whole = int(seconds)
+    return struct.pack("@ll", whole, int((seconds - whole) * 1_000_000))

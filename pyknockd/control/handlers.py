@@ -11,7 +11,7 @@ from pyknockd.control.answers import Status, Visit
 from pyknockd.control.protocol import Refusal, Request
 from pyknockd.model import Past, Question
 
-MOST_SECONDS = 10 * 365 * 86_400
+MOST_SECONDS = 10_000 * 365 * 86_400  # a length of time, or since 1970
 MOST_ROWS = 10_000
 _WHO = 64  # characters
 
@@ -30,7 +30,11 @@ class Desk(Protocol):
     def history(
         self, question: Question, answer: Callable[[list[Past] | Refusal], None]
     ) -> None: ...
-    def open(self, door: str, source: str, who: str) -> Visit | None: ...
+    def open(
+        self, door: str, source: str, who: str, answer: Callable[[Visit | Refusal | None], None]
+    ) -> None: ...
+    def expire(self, now: float) -> None: ...
+    def next_deadline(self) -> float | None: ...
     def close(self, door: str | None, source: str, who: str) -> list[Visit]: ...
     def extend(self, door: str, source: str, seconds: float, who: str) -> Visit: ...
     def reload(self) -> tuple[str, ...]: ...
@@ -60,6 +64,14 @@ class Handlers:
             raise Refusal(f"nothing is called {request.do}; there are: {', '.join(self._by_name)}")
         handler(_Arguments(request.arguments), answer)
 
+    def expire(self, now: float) -> None:
+        """Answer whoever has waited for so long that he must be."""
+        self._desk.expire(now)
+
+    def next_deadline(self) -> float | None:
+        """When ``expire`` has something to do, or None."""
+        return self._desk.next_deadline()
+
     def _status(self, given: _Arguments, answer: Answer) -> None:
         self._desk.status(lambda status: answer(asdict(status)))
 
@@ -76,8 +88,12 @@ class Handlers:
         self._desk.history(question, lambda found: answer(_rows(found)))
 
     def _open(self, given: _Arguments, answer: Answer) -> None:
-        visit = self._desk.open(given.door(), given.source() or "", given.who())
-        answer(None if visit is None else asdict(visit))
+        self._desk.open(
+            given.door(),
+            given.source() or "",
+            given.who(),
+            lambda found: answer(asdict(found) if isinstance(found, Visit) else found),
+        )
 
     def _close(self, given: _Arguments, answer: Answer) -> None:
         closed = self._desk.close(given.text("door"), given.source() or "", given.who())
@@ -147,7 +163,7 @@ class _Arguments:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Refusal(f"{name} is no number")
-        if not 0 < value <= MOST_SECONDS * 10:
+        if not 0 < value <= MOST_SECONDS:
             raise Refusal(f"{name} is out of range")
         return float(value)
 

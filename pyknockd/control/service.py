@@ -24,11 +24,13 @@ class Service:
         """Answer what has been asked, some of it at a time."""
         for asked in self._server.work(now):
             self._answer(asked)
+        self._handlers.expire(now)
         self._server.let_go(now)
 
     def next_deadline(self) -> float | None:
         """When ``work`` has something to do, though nobody asks, or None."""
-        return self._server.next_deadline()
+        deadlines = (self._server.next_deadline(), self._handlers.next_deadline())
+        return min((one for one in deadlines if one is not None), default=None)
 
     def close(self) -> None:
         self._server.close()

@@ -20,8 +20,16 @@ class NoDesk:
     def history(self, question: Question, answer: Callable[[list[Past] | Refusal], None]) -> None:
         raise NotImplementedError
 
-    def open(self, door: str, source: str, who: str) -> Visit | None:
+    def open(
+        self, door: str, source: str, who: str, answer: Callable[[Visit | Refusal | None], None]
+    ) -> None:
         raise NotImplementedError
+
+    def expire(self, now: float) -> None:
+        pass
+
+    def next_deadline(self) -> float | None:
+        return None
 
     def close(self, door: str | None, source: str, who: str) -> list[Visit]:
         raise NotImplementedError
