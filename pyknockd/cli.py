@@ -10,14 +10,17 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from pyknockd import __version__
 from pyknockd.capture import CaptureError, Flood
-from pyknockd.config import ConfigError, Loaded
+from pyknockd.config import ConfigError, Freshness, Loaded
 from pyknockd.config.advice import missing_programs
-from pyknockd.daemon import SIGNALS, Daemon, World
+from pyknockd.control import Server, ServerError
+from pyknockd.daemon import SIGNALS, Daemon
 from pyknockd.doors import Journal, is_reached, missing_directives
 from pyknockd.firewall import Firewall
 from pyknockd.model import AUTO_INTERFACE, Config, Door, templates
@@ -34,10 +37,12 @@ from pyknockd.system.background import (
     name_process,
 )
 from pyknockd.system.first_process import stand_in
+from pyknockd.system.places import control_path
 from pyknockd.system.python import advice
 from pyknockd.system.signals import Signals
 from pyknockd.system.systemd import Notify, is_fenced, level
 from pyknockd.system.trust import withdraw_environment
+from pyknockd.world import World
 
 if TYPE_CHECKING:
     from pyknockd.capture import Capture
@@ -142,13 +147,17 @@ def _serve(options: argparse.Namespace, files: Files, notify: Notify) -> int:
             before += _write_pid_file(config.pid_file or PID_PATH, stack)
         journal = Journal(state.journal)
         stack.callback(journal.close)
+        fresh = Freshness(files.paths)
+        server = _server(options.control or config.extras.control, files, before)
         world = World(
             _capture(options, interfaces),
             signals,
             Report(log, look_up=options.lookup, fenced=is_fenced()),
             journal,
-            files.read_again,
+            partial(files.read_again, fresh),
             files.config,
+            partial(fresh.remarks, files.read),
+            server,
             notify,
         )
         daemon = Daemon(world, config)
@@ -250,6 +259,16 @@ def _interfaces(options: argparse.Namespace, config: Config) -> tuple[str, ...]:
             raise StartError(f"there is no name in the interface '{text}'")
         return tuple(dict.fromkeys(filter(None, names)))
     return config.extras.interfaces or (AUTO_INTERFACE,)
+
+
+def _server(given: str | None, files: Files, before: list[Event]) -> Server | None:
+    """What knockctl speaks to; without it the doors are guarded all the same."""
+    path = Path(files.folder, given) if given else control_path(files.path)
+    try:
+        return Server(path)
+    except ServerError as error:
+        before.append(Trouble(monotonic(), Side.CONTROL, str(error)))
+        return None
 
 
 def _write_pid_file(path: str, stack: ExitStack) -> list[Event]:

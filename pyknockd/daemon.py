@@ -9,15 +9,16 @@ from __future__ import annotations
 import selectors
 import signal
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable
+from functools import partial
 from time import monotonic
-from typing import Protocol
 
 from pyknockd.capture import CaptureError, Flood
 from pyknockd.config import ConfigError
-from pyknockd.doors import Doors, Journal
-from pyknockd.model import Config, Knock, Listen, Timers
+from pyknockd.control import Handlers, Service
+from pyknockd.desk import Desk, House
+from pyknockd.doors import Doors
+from pyknockd.model import Config, Timers
 from pyknockd.model.events import (
     CommandStarted,
     ConfigRefused,
@@ -32,46 +33,17 @@ from pyknockd.model.events import (
     Stopping,
 )
 from pyknockd.proof import Marked, Proofs
-from pyknockd.report import Report, Status
+from pyknockd.report import State, Status, TextFile
+from pyknockd.system.clock import shown
 from pyknockd.system.faults import Faults
-from pyknockd.system.signals import Signals
-from pyknockd.system.systemd import Notify
 from pyknockd.system.worker import Worker
+from pyknockd.world import World
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 STOP_SECONDS = 5.0
 # The loop never sleeps for longer: a deadline years away is more than the kernel takes.
 LONGEST_WAIT_SECONDS = 3_600.0
 _STOP_POLL_SECONDS = 0.005
-
-
-class Capture(Protocol):
-    """What the daemon needs to hear knocks with."""
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-    def fileno(self) -> int: ...
-    def listen(self, listens: Sequence[Listen]) -> None: ...
-    def read(self, now: float) -> Iterable[Knock]: ...
-    def events(self, now: float) -> Sequence[Event]: ...
-    def next_deadline(self) -> float | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """All that the daemon is given.
-
-    ``capture`` makes the capture behind a flood control. ``read_config`` reads the configuration
-    again: ConfigError. ``config_path`` is what that reads. ``notify`` tells the service manager.
-    """
-
-    capture: Callable[[Flood], Capture]
-    signals: Signals
-    report: Report
-    journal: Journal
-    read_config: Callable[[], Config]
-    config_path: str
-    notify: Notify = field(default_factory=Notify)
 
 
 class Daemon:
@@ -82,9 +54,9 @@ class Daemon:
         self._world = world
         self._config = config
         self._report = world.report
-        self._status = Status()
+        self._state = State()
+        self._status = Status(self._state, shown)
         self._notify = world.notify
-        self._readers = (world.report, self._status)
         self._events: deque[Event] = deque()
         self._faults = Faults()
         self._stopping = False
@@ -93,14 +65,20 @@ class Daemon:
         # What the worker's jobs have come to.
         self._marked: list[Marked] = []
         self._doors = Doors(world.journal, config.extras.limits)
+        desk = Desk(self._house())
+        self._readers = (world.report, self._state, desk)
+        self._metrics = TextFile(desk.metrics)
         self._proofs = self._make_proofs(config)
-        self._flood = Flood(self._knows, 0, 0, 0.0)
-        self._heed_limits(config)
+        self._flood = Flood(lambda source: self._proofs.knows(source), 0, 0, 0.0)
+        self._heed_extras(config)
         self._capture = world.capture(self._flood)
         self._capture.listen(self._proofs.listens())
+        self._service = world.server and Service(world.server, Handlers(desk))
         self._selector = selectors.DefaultSelector()
-        sources = (world.signals, self._worker, self._doors, world.journal, world.report.log)
-        for source in (self._capture, *sources):
+        log = world.report.log
+        sources = (world.signals, self._worker, self._doors, world.journal, log, self._metrics)
+        service = () if self._service is None else (self._service,)
+        for source in (self._capture, *sources, *service):
             self._selector.register(source, selectors.EVENT_READ)
         self._only_signals = selectors.DefaultSelector()
         self._only_signals.register(world.signals, selectors.EVENT_READ)
@@ -141,6 +119,8 @@ class Daemon:
         now = monotonic()
         self._tell([Stopping(now)])
         self._hand_out()
+        if self._service is not None:
+            self._service.close()
         self._report.finish()
 
     def _turn(self) -> None:
@@ -170,6 +150,9 @@ class Daemon:
                 self._act(self._proofs.feed(knock))
         self._tell(self._capture.events(now))
         self._act(self._proofs.expire(now))
+        if self._service is not None:
+            self._service.work(now)
+        self._tell(self._metrics.work(now))
         self._tell(self._doors.work(now))
 
     def _act(self, events: Iterable[Event]) -> None:
@@ -216,6 +199,8 @@ class Daemon:
             self._report.next_deadline(now),
             self._capture.next_deadline(),
             self._notify.next_deadline(),
+            self._metrics.next_deadline(),
+            None if self._service is None else self._service.next_deadline(),
         )
         waits = [deadline - now for deadline in deadlines if deadline is not None]
         return min(max(0.0, min(waits, default=LONGEST_WAIT_SECONDS)), LONGEST_WAIT_SECONDS)
@@ -227,17 +212,19 @@ class Daemon:
             elif number == signal.SIGHUP:
                 self._is_to_reload = True
 
-    def _reload(self, now: float) -> None:
-        """Read the files again. With a mistake in them the old doors stay, whole."""
+    def _reload(self, now: float) -> tuple[str, ...]:
+        """Read the files again. With mistakes in them, which it returns, the old doors stay, whole."""
+        mistakes: tuple[str, ...] = ()
         self._notify.reloading()
         self._tell([Reloading(now, self._world.config_path)])
         try:
             self._take_over(self._world.read_config(), now)
         except (ConfigError, CaptureError) as error:
-            lines = error.lines if isinstance(error, ConfigError) else (str(error),)
-            self._tell([ConfigRefused(now, lines)])
+            mistakes = error.lines if isinstance(error, ConfigError) else (str(error),)
+            self._tell([ConfigRefused(now, mistakes)])
         self._reopen_log(now)
         self._notify.ready()
+        return mistakes
 
     def _take_over(self, config: Config, now: float) -> None:
         """All that is new is made before anything old goes. Raises CaptureError."""
@@ -250,7 +237,7 @@ class Daemon:
         old, self._config = self._config, config
         self._tell(self._proofs.end(now))
         self._proofs = proofs
-        self._heed_limits(config)
+        self._heed_extras(config)
         self._tell(self._doors.prepare(config.doors, now))
         interfaces = (old.interface, old.extras.interfaces)
         changed = interfaces != (config.interface, config.extras.interfaces)
@@ -264,8 +251,28 @@ class Daemon:
         self._hand_out()
         self._report.log.open(config.log_file, use_syslog=config.use_syslog)
 
-    def _knows(self, source: str) -> bool:
-        return self._proofs.knows(source)
+    def _house(self) -> House:
+        return House(
+            state=self._state,
+            status=self._status,
+            doors=self._doors,
+            journal=self._world.journal,
+            config_path=self._world.config_path,
+            config=lambda: self._config,
+            attempts=lambda: self._proofs.attempts,
+            tell=self._tell_now,
+            reload=lambda: self._reload(monotonic()),
+            check=self._check,
+        )
+
+    def _tell_now(self, events: Iterable[Event]) -> None:
+        self._tell(events)
+        self._hand_out()
+
+    def _check(self, answer: Callable[[tuple[str, ...]], None]) -> None:
+        """Look at the files beside the loop, and give ``answer`` what there is to say of them."""
+        if not self._worker.submit(lambda: partial(answer, self._world.check())):
+            answer(())
 
     def _make_proofs(self, config: Config) -> Proofs:
         return Proofs(config.doors, config.extras.limits, self._worker, self._note)
@@ -273,8 +280,8 @@ class Daemon:
     def _note(self, marked: Marked) -> None:
         self._marked.append(marked)
 
-    def _heed_limits(self, config: Config) -> None:
-        limits = config.extras.limits
+    def _heed_extras(self, config: Config) -> None:
+        limits, self._metrics.path = config.extras.limits, config.extras.metrics_file
         self._report.allow(limits.log_lines)
         self._doors.change_limits(limits)
         self._flood.rate, self._flood.most = limits.first_knocks, limits.attempts

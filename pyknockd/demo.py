@@ -262,8 +262,8 @@ def _start(stage: Stage, config: Path, stack: ExitStack) -> Daemon:
     """The real daemon on the server, until ``stack`` ends it."""
     program = [sys.executable, "-I", "-c", _RUN, str(_CHECKOUT)]
     options = ["-i", _INTERFACE, "-c", str(config), "-v"]
-    # The journal is the demo's own, and so are the settings: none.
-    state = ["env", f"STATE_DIRECTORY={config.parent}"]
+    # The journal and the socket are the demo's own, and so are the settings: none.
+    state = ["env", f"STATE_DIRECTORY={config.parent}", f"RUNTIME_DIRECTORY={config.parent}"]
     process = spawn([*stage.server.prefix, *state, *program, *options, "--settings", os.devnull])
     stack.callback(process.wait)
     stack.callback(process.terminate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from ipaddress import ip_address
 
-from pyknockd.state import CONFIG_PATH
+from pyknockd.system.places import CONFIG_PATH
 
 SETTINGS_PATH = "/etc/pyknockd.yaml"
 PID_PATH = "/var/run/knockd.pid"
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     add("-v", "--verbose", action="store_true", help="print the log on standard output as well")
     add("-4", "--only-ip-v4", action="store_true", help="listen to IPv4 only")
     add("--settings", metavar="FILE", default=SETTINGS_PATH, help=f"default {SETTINGS_PATH}")
+    add("--control", metavar="PATH", help="the socket for knockctl (default /run/knockd/control)")
     add("--check", action="store_true", help="read the configuration, say what is wrong, and end")
     add("--demo", action="store_true", help="show a knock in two throw-away network namespaces")
     add(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 
-from pyknockd.config import ConfigError, LastGood, Loaded, load
+from pyknockd.config import ConfigError, Freshness, LastGood, Loaded, load
 from pyknockd.model import Config
 from pyknockd.model.events import LastGoodTaken, Side, Trouble
-from pyknockd.state import stem_of
-from pyknockd.system.trust import inside
+from pyknockd.system.places import stem_of
 from pyknockd.system.worker import within
 
 PATIENCE = 1.0  # seconds for the disk of the state folder, which may hang
@@ -48,22 +46,30 @@ class Files:
         return os.path.join(self.folder, self.config)
 
     @property
+    def paths(self) -> tuple[str, str]:
+        """Of both files."""
+        return self.path, os.path.join(self.folder, self.settings)
+
+    @property
     def last_good(self) -> LastGood:
         return LastGood(stem_of(self.path))
 
     def read(self) -> Loaded:
         """Raises ConfigError."""
-        given, to_be_used = self.interface_given, self.to_be_used
         return self._filled_in(
-            load(self.config, self.settings, interface_given=given, to_be_used=to_be_used)
+            load(
+                self.config,
+                self.settings,
+                interface_given=self.interface_given,
+                to_be_used=self.to_be_used,
+                folder=self.folder,
+            )
         )
 
-    def read_again(self) -> Config:
-        """For the doors to take over. Raises ConfigError."""
-        with ExitStack() as stack:
-            with suppress(OSError):  # gone since, which matters to relative paths only
-                stack.enter_context(inside(self.folder))
-            loaded = self.read()
+    def read_again(self, fresh: Freshness) -> Config:
+        """For the doors to take over, which ``fresh`` is told. Raises ConfigError."""
+        loaded = self.read()
+        fresh.take()
         self.keep(loaded)
         return loaded.config
 

@@ -17,13 +17,11 @@ from pyknockd.doors import Journal
 from pyknockd.model import ANY_INTERFACE
 from pyknockd.model.events import Side, Trouble
 from pyknockd.system.claim import Claim, ClaimedError, Holder, holder
+from pyknockd.system.places import digest, journal_of, stem_of
 from pyknockd.system.trust import others_can_change
 from pyknockd.system.worker import within
 
-CONFIG_PATH = "/etc/knockd.conf"
-FOLDER = "/var/lib/knockd"
 PATIENCE = 3.0  # seconds for the disk, which may hang
-_JOURNAL = ".sqlite"
 _CLAIM = ".lock"
 
 
@@ -72,7 +70,7 @@ class State:
 
     @property
     def journal(self) -> Path:
-        return _journal_of(self.stem)
+        return journal_of(self.stem)
 
     def tell(self, text: str) -> None:
         self.events.append(Trouble(monotonic(), Side.STATE, text))
@@ -81,12 +79,6 @@ class State:
         """Let others guard these doors."""
         if self.claim is not None:
             self.claim.close()
-
-
-def folder() -> Path:
-    """systemd names several with colons between them, if the unit does; then it is the first."""
-    named = os.environ.get("STATE_DIRECTORY", "").split(":")
-    return Path(next(filter(None, named), FOLDER))
 
 
 def claim(config_path: str, interfaces: tuple[str, ...]) -> State:
@@ -119,25 +111,6 @@ def _claim(stem: Path, guard: Guard) -> State | GuardedError:
     return state
 
 
-def stem_of(config_path: str) -> Path:
-    """How the paths begin of all that is kept of a configuration."""
-    config = os.path.realpath(config_path)
-    if config == os.path.realpath(CONFIG_PATH):
-        return folder() / "doors"
-    return folder() / f"doors-{_digest(config)}"
-
-
-def _digest(text: str) -> str:
-    # Not at the top: it loads OpenSSL, which loads what the environment names.
-    import hashlib
-
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:12]
-
-
-def _journal_of(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}{_JOURNAL}")
-
-
 def _claim_of(stem: Path) -> Path:
     return stem.with_name(f"{stem.name}{_CLAIM}")
 
@@ -153,7 +126,7 @@ def _take(state: State, guard: Guard) -> None:
             raise _guarded(error.holder, guard) from error
         pid = error.holder.pid
     # As two of knockd's do, each of which knows but one interface.
-    state.stem = state.stem.with_name(f"{state.stem.name}-{_digest(guard.place)}")
+    state.stem = state.stem.with_name(f"{state.stem.name}-{digest(guard.place)}")
     try:
         state.claim = Claim(_claim_of(state.stem), guard.text)
     except ClaimedError as error:
@@ -187,7 +160,7 @@ def _take_over(state: State, guard: Guard, path: Path) -> None:
     stem = path.with_suffix("")
     found = holder(path)
     other = _guard_of(found) if found is not None and stem != state.stem else None
-    if other is None or other.network != guard.network or not _journal_of(stem).exists():
+    if other is None or other.network != guard.network or not journal_of(stem).exists():
         return
     if os.path.lexists(other.config) and os.path.realpath(other.config) != guard.config:
         return
@@ -195,11 +168,11 @@ def _take_over(state: State, guard: Guard, path: Path) -> None:
         held = Claim(path, other.text)
     except ClaimedError:
         return
-    left = Journal(_journal_of(stem))
+    left = Journal(journal_of(stem))
     openings = left.left()
     left.close()  # which leaves one file of it
     if not state.journal.exists():
-        _journal_of(stem).rename(state.journal)
+        journal_of(stem).rename(state.journal)
         state.tell(f"what the knockd of {other.config} left open is taken over")
     else:
         for one in openings:

@@ -50,17 +50,25 @@ class Loaded:
     settings_content: bytes
 
 
-def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool = True) -> Loaded:
+def load(
+    path: str,
+    extras_path: str,
+    *,
+    interface_given: bool,
+    to_be_used: bool = True,
+    folder: str = "",
+) -> Loaded:
     """Read both files; the second need not be there. Raises ConfigError.
 
-    ``to_be_used``: so will be one-time sequences, whose files therefore must be writable.
+    ``to_be_used``: so will be one-time sequences, whose files therefore must be writable. ``folder`` is
+    where relative paths begin; without it, in the current one.
     """
-    settings_content = _settings_content(extras_path)
+    first = partial(_first_in, folder, to_be_used)
+    settings_content = _settings_content(os.path.join(folder, extras_path))
     extras, remarks = _extras(extras_path, settings_content)
     has_extras = not remarks
     try:
-        content = _content(path)
-        first = partial(first_sequence, to_be_used=to_be_used)
+        content = _content(os.path.join(folder, path))
         reading = parse(
             content.decode("utf-8", "surrogateescape"),
             interface_given=interface_given,
@@ -71,7 +79,7 @@ def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool
         remarks = (*remarks, *together.remarks)
         lines = _lines(reading.remarks, path) + _lines(remarks, extras_path)
         secrets = {path, *(d.one_time_file for d in together.doors if d.one_time_file)}
-        lines += [line for secret in sorted(secrets) for line in _exposure(secret)]
+        lines += [line for secret in sorted(secrets) for line in _exposure(secret, folder)]
         mistakes = _lines(reading.mistakes, path) + _lines(_mistakes(remarks), extras_path)
         if mistakes:
             raise ConfigError(_printable(lines), _printable(mistakes), reading.said)
@@ -80,6 +88,10 @@ def load(path: str, extras_path: str, *, interface_given: bool, to_be_used: bool
         raise
     config = replace(reading.config, doors=together.doors, extras=extras)
     return Loaded(config, reading.said, _printable(lines), content, settings_content)
+
+
+def _first_in(folder: str, to_be_used: bool, name: str) -> InForce | str:
+    return first_sequence(os.path.join(folder, name), to_be_used=to_be_used)
 
 
 def _mistakes(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
@@ -131,10 +143,10 @@ def _content(path: str, most: int = MOST_BYTES) -> bytes:
     return content
 
 
-def _exposure(path: str) -> list[str]:
+def _exposure(path: str, folder: str) -> list[str]:
     """Warnings if others than its owner and group may read or change a file of sequences."""
     try:
-        status = os.stat(path)
+        status = os.stat(os.path.join(folder, path))
     except OSError:
         return []
     warnings = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyknockd.config import nodes, policies
-from pyknockd.config.nodes import Node, Remarks
+from pyknockd.config.nodes import Node, Remarks, Scalar
 from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Timers
 
 # limit → lowest and highest value
@@ -34,6 +34,8 @@ def parse(text: str) -> tuple[Extras, tuple[Remark, ...]]:
             "timers": draft.set_timers,
             "last_good": draft.set_last_good,
             "doors": draft.set_doors,
+            "control": draft.set_control,
+            "metrics": draft.set_metrics,
         }
         nodes.read_table(root, setters, "the file", draft.remarks)
     return draft.extras, tuple(draft.remarks.found)
@@ -64,6 +66,23 @@ class _Draft:
         last_good = nodes.yes_or_no(node, "", self.remarks)
         if last_good is not None:
             self.extras = replace(self.extras, last_good=last_good)
+
+    def set_control(self, node: Node) -> None:
+        self.extras = replace(self.extras, control=self._path(node))
+
+    def set_metrics(self, node: Node) -> None:
+        setters = {"textfile": self._set_metrics_file}
+        nodes.read_table(node, setters, "metrics", self.remarks)
+
+    def _set_metrics_file(self, node: Node) -> None:
+        self.extras = replace(self.extras, metrics_file=self._path(node))
+
+    def _path(self, node: Node) -> str | None:
+        text = node.text if isinstance(node, Scalar) else ""
+        if not text.startswith("/") or text.endswith("/") or not text.isprintable():
+            self.remarks.expected(node, "a path that begins with /")
+            return None
+        return text
 
     def set_doors(self, node: Node) -> None:
         doors = policies.doors_of(node, self.remarks)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from shlex import join
 
 from pyknockd.doors.families import missing_directives
 from pyknockd.doors.journal import Journal
 from pyknockd.doors.lifetime import Openings
-from pyknockd.doors.opening import Plan
+from pyknockd.doors.opening import Opening, Plan
 from pyknockd.doors.plans import change_of, plan, plan_of, refusal_of
 from pyknockd.doors.runner import Runner
 from pyknockd.doors.store import Left
-from pyknockd.firewall import Firewall, deletes_by_number, is_iptables
+from pyknockd.firewall import Firewall, delete_words, deletes_by_number, is_iptables
 from pyknockd.model import Change, ChangeKind, Door, Limits, templates
 from pyknockd.model.events import (
     Closed,
@@ -81,7 +82,7 @@ class Doors:
         now = event.time
         if not event.door.opening.for_source(event.source):
             return
-        refusal = refusal_of(event, self._openings.sources(event.door.name))
+        refusal = refusal_of(event, self._openings.register.sources(event.door.name))
         if refusal is None and self._openings.waiting >= MOST_WAITING:
             refusal = RefusalCause.TOO_MANY_WAIT
         if refusal is RefusalCause.OTHER_FAMILY:
@@ -123,6 +124,22 @@ class Doors:
         yield from self._openings.close_all(now)
         yield from self.work(now)
 
+    def standing(self) -> list[Opening]:
+        """What stands open, oldest first."""
+        return [opening for opening in self._openings.register.all() if opening.stands]
+
+    def get(self, number: int) -> Opening | None:
+        """The opening of that number, unless it is over."""
+        return self._openings.register.get(number)
+
+    def close_by_hand(self, opening: Opening, closing: Change, now: float) -> None:
+        """Have one that stands open closed in the next ``work``, by ``closing``, see ``closing_of``."""
+        self._openings.end_by_hand(opening, closing, now)
+
+    def extend(self, opening: Opening, until: float, now: float) -> list[Event]:
+        """Let one that stands open, and has a closing, stand until then."""
+        return self._openings.end_at(opening, until, now)
+
     def is_busy(self, now: float) -> bool:
         """Whether anything is under way or due."""
         deadline = self._openings.next_deadline()
@@ -131,7 +148,11 @@ class Doors:
     def _is_ours(self, change: Change) -> bool:
         """Whether the rule that ``change`` is to make belongs to another opening already."""
         effect = self._firewall.effect(change.words) if change.words else None
-        others = (one for one in self._openings.all if one.number != change.opening and one.holds)
+        others = (
+            one
+            for one in self._openings.register.all()
+            if one.number != change.opening and one.holds
+        )
         return effect is not None and any(one.plan.makes == effect.rule for one in others)
 
     def _misfit(self, event: Opened) -> Refused:
@@ -161,6 +182,18 @@ class Doors:
             closes = change_of(left.number, ChangeKind.CLOSE, left.door, left.source, left.closing)
             closes = replace(closes, look_first=True)
         return plan(opens, closes, left.open_for, self._firewall.effect)
+
+
+def closing_of(opening: Opening) -> Change | None:
+    """What closes ``opening``: its own closing, else what takes away the rule that it made, if known."""
+    plan, opens = opening.plan, opening.plan.opening
+    if plan.closing is not None or plan.makes is None:
+        return plan.closing
+    words = delete_words(opens.words or ())
+    if not words:
+        return None
+    change = replace(opens, kind=ChangeKind.CLOSE, command=join(words), words=words)
+    return replace(change, look_first=True)
 
 
 def _names_a_number(command: str) -> bool:

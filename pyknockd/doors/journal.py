@@ -29,6 +29,7 @@ from pyknockd.doors.store import (
     boot_id,
     since_boot,
 )
+from pyknockd.model import Past, Question
 from pyknockd.model.events import Side, Trouble
 from pyknockd.system.worker import Worker
 
@@ -134,6 +135,15 @@ class Journal:
         if self._since_trim >= _TRIM_EVERY:
             self._since_trim = 0
             self._do(_TRIM, time.time() - days * 86_400, rows)
+
+    def ask(self, question: Question, answer: Callable[[list[Past] | StoreError], None]) -> bool:
+        """Have ``answer`` called in ``work`` with what is remembered, or why it cannot be read.
+
+        False if nothing is remembered, or its disk has not answered for long.
+        """
+        if not self._is_open or self._store is None:
+            return False
+        return self._worker.submit(partial(_ask, self._store, question, answer))
 
     def work(self, now: float) -> None:
         """Take note of what has been done, and try again what is to be tried again."""
@@ -254,6 +264,15 @@ def _do(
     except StoreError as error:
         return None if was_in_trouble else partial(turned, str(error))
     return partial(turned, "") if was_in_trouble else None
+
+
+def _ask(
+    store: Store, question: Question, answer: Callable[[list[Past] | StoreError], None]
+) -> Callable[[], None]:
+    try:
+        return partial(answer, store.ask(question))
+    except StoreError as error:
+        return partial(answer, error)
 
 
 def _close(store: Store) -> None:

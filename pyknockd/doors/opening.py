@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from pyknockd.model import Change
-from pyknockd.model.events import ClosedCause, CommandEnded
+from pyknockd.model.events import ClosedCause, CommandEnded, Standing, StandingCause
 
 _NO_LOCK = 4  # what iptables answers when it could not have its lock or the kernel's memory
 _NOT_RUN = 126  # from here on a shell says that a command was not run, or ended by a signal
+_KILLED = 128  # from here on a status says that a signal ended the command
 
 
 class State(Enum):
@@ -51,6 +52,15 @@ class Plan:
     takes: Hashable = None
     closes: Hashable = None
 
+    def closed_by_hand(self, closing: Change) -> Plan:
+        """The same, but closed now by ``closing``: its own, or what takes away the rule it makes."""
+        closes = self.makes if self.closing is None else self.closes
+        return replace(self, closing=replace(closing, by_hand=True), closes=closes)
+
+    def made_nothing(self, status: int) -> bool:
+        """Whether it is certain that the rule was not made by its command, which ended so."""
+        return self.makes is not None and 0 < status < _KILLED
+
     def closes_for(self, other: Plan) -> bool:
         """Whether this closing would close what ``other`` has opened; so if there is none."""
         if self.closing is None or self.closes is not None:
@@ -79,6 +89,16 @@ class Opening:
     @property
     def number(self) -> int:
         return self.plan.opening.opening
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is open, and will be until its time comes."""
+        return self.state in (State.OPEN, State.OPENING_HUNG)
+
+    def standing(self, now: float, cause: StandingCause) -> Standing:
+        """The event that says so."""
+        change = self.plan.opening
+        return Standing(now, self.number, change.door, change.source, self.until, cause)
 
     def ends_by(self, time: float | None) -> bool:
         """Whether it is to be over at ``time``, or earlier; None is later than all."""

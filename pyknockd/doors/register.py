@@ -101,6 +101,8 @@ class Register:
     def _heed_end(self, opening: Opening) -> None:
         if opening.state is State.OPEN and opening.until is None:
             self._without_end[opening.number] = None
+        else:
+            self._without_end.pop(opening.number, None)
 
     def _forget_alike(self, opening: Opening) -> None:
         alike = _alike(opening.plan.opening)

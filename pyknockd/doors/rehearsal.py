@@ -30,7 +30,7 @@ class Rehearsal:
         """Open the door that ``event`` speaks of, for its source. Each event before what it is of."""
         if not event.door.opening.for_source(event.source):
             return
-        refusal = refusal_of(event, self._openings.sources(event.door.name))
+        refusal = refusal_of(event, self._openings.register.sources(event.door.name))
         if refusal is not None:
             yield Refused(event.time, event.source, event.door, refusal)
             return

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from errno import EPERM
 from pathlib import Path
+from urllib.parse import quote
 
+from pyknockd.model import Past, Question
 from pyknockd.system.trust import others_can_change
 
 _SCHEMA_VERSION = 1
@@ -34,6 +37,13 @@ _ADDED = ("cause TEXT",)
 _LEFT = (
     "SELECT id, door, source, opening, closing, open_for, boot, opened, opened_since_boot"
     " FROM openings WHERE state NOT IN ('closed', 'looking', 'given-up') ORDER BY id"
+)
+
+
+_PAST = (
+    "SELECT door, source, opened, closed, state, cause, open_status, close_status FROM openings"
+    " WHERE (? IS NULL OR source = ?) AND (? IS NULL OR opened >= ?) AND (? IS NULL OR door = ?)"
+    " ORDER BY id DESC LIMIT ?"
 )
 
 
@@ -116,6 +126,13 @@ class Store:
             raise StoreError(str(error)) from error
         self.is_in_trouble = False
 
+    def ask(self, question: Question) -> list[Past]:
+        """The openings of ``question``, oldest first; none if the file is not open. Raises StoreError."""
+        try:
+            return [] if self._database is None else _past(self._database, question)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
     def close(self) -> None:
         """What has been done is in the file."""
         if self._database is not None:
@@ -144,6 +161,22 @@ class Store:
                 f"it is damaged ({error}) and cannot be put aside ({failure.strerror})"
             ) from failure
         return f"the journal is damaged ({error}); it is kept as {aside}, a new one begun"
+
+
+def read_past(path: Path, question: Question) -> list[Past]:
+    """The openings of ``question`` in a file that no daemon has. Raises StoreError."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            return _past(database, question)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+def _past(database: sqlite3.Connection, question: Question) -> list[Past]:
+    wanted = (question.source, question.source, question.since, question.since)
+    door = blob(question.door)
+    rows = database.execute(_PAST, (*wanted, door, door, question.most)).fetchall()
+    return [Past(_text(door) or "", *rest) for door, *rest in reversed(rows)]
 
 
 def blob(text: str | None) -> bytes | None:

@@ -30,6 +30,7 @@ from pyknockd.model.doors import (
     expand,
     templates,
 )
+from pyknockd.model.history import Past, Question
 from pyknockd.model.packets import Flags, Knock, Link, Listen, Protocol
 from pyknockd.model.policy import Network, Policy
 
@@ -55,9 +56,11 @@ __all__ = [
     "Link",
     "Listen",
     "Network",
+    "Past",
     "Per",
     "Policy",
     "Protocol",
+    "Question",
     "Remark",
     "Severity",
     "Step",

@@ -21,6 +21,7 @@ class Change:
     apart. ``words`` are the command's, or None if it takes a shell to tell. ``look_first``: it is to
     be done only if what it undoes is still there, as after a restart somebody may have undone it.
     ``timeout`` is after how many seconds its program is killed, None for never.
+    ``by_hand``: somebody wants it now, before its time.
     """
 
     opening: int
@@ -31,3 +32,4 @@ class Change:
     words: tuple[str, ...] | None = None
     look_first: bool = False
     timeout: float | None = None
+    by_hand: bool = False

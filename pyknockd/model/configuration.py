@@ -64,6 +64,8 @@ class Extras:
     """A whole pyknockd.yaml. No ``interfaces`` means that the file does not say.
 
     ``last_good``: a start that finds mistakes takes the files as they were without.
+    ``control`` is where knockctl's socket lies, ``metrics_file`` where counts are written; None is
+    where the file does not say.
     """
 
     interfaces: tuple[str, ...] = ()
@@ -71,6 +73,8 @@ class Extras:
     timers: Timers = Timers.KEEP
     last_good: bool = False
     doors: tuple[DoorSettings, ...] = ()
+    control: str | None = None
+    metrics_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

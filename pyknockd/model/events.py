@@ -81,6 +81,14 @@ class ClosedCause(Enum):
     FORGOTTEN = "forgotten"  # too many stand open without end; its rule stays
 
 
+class HandAction(Enum):
+    """What somebody does by hand."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    EXTEND = "extend"
+
+
 class InterfaceState(Enum):
     """How an interface that is to be listened on fares."""
 
@@ -97,6 +105,8 @@ class Side(Enum):
     LOG = "log"
     PID_FILE = "pid file"
     STATE = "state"  # what earlier daemons left, and whether others guard the same doors
+    CONTROL = "control"
+    METRICS = "metrics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +345,18 @@ class Alerted:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """``who`` has ``door`` opened or closed for ``source``, or extended by so many ``seconds``."""
+
+    time: float
+    action: HandAction
+    door: str
+    source: str
+    who: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class AlreadyThere:
     """What ``change`` was to make is there, and not by us: it stays, and nothing is planned."""
 
@@ -510,4 +532,5 @@ DaemonEvent = (
     | InternalFault
     | Stopping
 )
-Event = AttemptEvent | ChangeEvent | Alerted | Standing | Closed | CaptureEvent | DaemonEvent
+OpeningEvent = Alerted | ByHand | Standing | Closed
+Event = AttemptEvent | ChangeEvent | OpeningEvent | CaptureEvent | DaemonEvent

@@ -77,6 +77,11 @@ class Proofs:
         """What there is to listen for."""
         return self._sequences.listens()
 
+    @property
+    def attempts(self) -> int:
+        """How many attempts are under way."""
+        return len(self._sequences)
+
     def knows(self, source: str) -> bool:
         """Whether anything is remembered of this address."""
         return self._sequences.knows(source)

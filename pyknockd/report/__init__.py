@@ -3,10 +3,13 @@
 from pyknockd.report.jsonlines import json_line
 from pyknockd.report.lines import Priority
 from pyknockd.report.log import Log
+from pyknockd.report.metrics import exposition
 from pyknockd.report.reader import Report
+from pyknockd.report.state import State
 from pyknockd.report.status import Status
 from pyknockd.report.story import Kind, Story, Told
 from pyknockd.report.terminal import Bar, Page
+from pyknockd.report.textfile import TextFile
 
 __all__ = [
     "Bar",
@@ -15,8 +18,11 @@ __all__ = [
     "Page",
     "Priority",
     "Report",
+    "State",
     "Status",
     "Story",
+    "TextFile",
     "Told",
+    "exposition",
     "json_line",
 ]

@@ -14,6 +14,7 @@ from pyknockd.model import FEW_SEQUENCES, ChangeKind
 from pyknockd.model.events import (
     Alerted,
     AttemptEnded,
+    ByHand,
     Closed,
     ClosedCause,
     ClosingFailed,
@@ -29,6 +30,7 @@ from pyknockd.model.events import (
     Event,
     FirewallPrepared,
     GivenUp,
+    HandAction,
     InterfaceChanged,
     InterfaceState,
     InternalFault,
@@ -163,7 +165,7 @@ def _last_good(event: LastGoodTaken) -> Iterator[Line]:
 
 def _command_started(event: CommandStarted) -> Iterator[Line]:
     change = event.change
-    if change.kind is ChangeKind.CLOSE:
+    if change.kind is ChangeKind.CLOSE and not change.by_hand:
         yield Line(f"{change.door}: command timeout", change.source)
     yield Line(f"{change.door}: running command: {change.command}", line_feed=True)
 
@@ -246,6 +248,12 @@ def _alerted(event: Alerted) -> Iterator[Line]:
         yield _warning(f"{event.door}: alert: {alert.when.value}, {times}", event.source)
 
 
+def _by_hand(event: ByHand) -> Iterator[Line]:
+    done = _BY_HAND[event.action]
+    longer = f" by {event.seconds:g} s" if event.action is HandAction.EXTEND else ""
+    yield Line(f"{event.door}: {done}{longer} by hand, by {event.who}", event.source)
+
+
 def _closed(event: Closed) -> Iterator[Line]:
     if event.cause is ClosedCause.BY_NUMBER:
         text = (
@@ -323,6 +331,12 @@ def _stopping(event: Stopping) -> Iterator[Line]:
     yield Line("shutting down")
 
 
+_BY_HAND = {
+    HandAction.OPEN: "opened",
+    HandAction.CLOSE: "closed",
+    HandAction.EXTEND: "extended",
+}
+
 # Each writer takes the events of its own type.
 _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     StageReached: _stage,
@@ -345,6 +359,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     LeftToProgram: _left_to_program,
     ClosingFailed: _closing_failed,
     Alerted: _alerted,
+    ByHand: _by_hand,
     Closed: _closed,
     InterfaceChanged: _interface,
     PacketsDropped: _dropped,

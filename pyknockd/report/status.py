@@ -2,56 +2,46 @@
 
 from __future__ import annotations
 
-from pyknockd.model.events import (
-    Closed,
-    ConfigTaken,
-    Event,
-    InterfaceChanged,
-    InterfaceState,
-    LastGoodTaken,
-    Standing,
-)
+from collections.abc import Callable
+from itertools import islice
+
+from pyknockd.model.events import InterfaceState, Standing
+from pyknockd.report.state import State
+
+MOST_NAMED = 3  # of those that are in
 
 
 class Status:
-    """Reads events, and says how many doors stand open, or that nothing can be heard."""
+    """Says who is in, or that nothing can be heard. ``clock`` shows a time of the loop."""
 
-    def __init__(self) -> None:
-        self._open: set[int] = set()
-        self._last_good = ""
-        self._listened_on: set[str] = set()
-        # What is waited for, and the interfaces there were then.
-        self._missing: dict[str, tuple[str, ...]] = {}
-
-    def take(self, event: Event) -> None:
-        """Heed ``event``."""
-        if isinstance(event, Standing):
-            self._open.add(event.opening)
-        elif isinstance(event, Closed):
-            self._open.discard(event.opening)
-        elif isinstance(event, LastGoodTaken):
-            self._last_good = f"MISTAKES, taken are the doors of {event.taken}: {event.lines[0]}; "
-        elif isinstance(event, ConfigTaken):
-            self._last_good = ""
-        elif isinstance(event, InterfaceChanged):
-            self._heed(event)
-
-    def _heed(self, event: InterfaceChanged) -> None:
-        if event.state is InterfaceState.COME:
-            self._listened_on.add(event.name)
-            self._missing.pop(event.name, None)
-            return
-        self._listened_on.discard(event.name)
-        if event.state is InterfaceState.MISSING:
-            self._missing[event.name] = event.there
+    def __init__(self, state: State, clock: Callable[[float], str]) -> None:
+        self._state = state
+        self._clock = clock
+        self._said = (-1, "")  # the state's version, and the line
 
     def text(self) -> str:
         """The line."""
-        return self._last_good + self._how_it_fares()
+        if self._said[0] != self._state.version:
+            self._said = (self._state.version, self._state.last_good + self._text())
+        return self._said[1]
 
-    def _how_it_fares(self) -> str:
-        if self._missing and not self._listened_on:
-            there = ", ".join(list(self._missing.values())[-1])
-            return f"DEAF: waiting for {', '.join(self._missing)} (there are: {there})"
-        count = len(self._open)
-        return f"{count} door{'' if count == 1 else 's'} open"
+    def _text(self) -> str:
+        state = self._state
+        if state.is_deaf:
+            missing = [
+                event
+                for event in state.interfaces.values()
+                if event.state is InterfaceState.MISSING
+            ]
+            names = ", ".join(event.name for event in missing)
+            return f"DEAF: waiting for {names} (there are: {', '.join(missing[-1].there)})"
+        count = len(state.open)
+        if not count:
+            return "0 doors open"
+        named = [self._visit(stay.standing) for stay in islice(state.open.values(), MOST_NAMED)]
+        more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+        return f"{count} open: {', '.join(named)}{more}"
+
+    def _visit(self, standing: Standing) -> str:
+        until = "" if standing.until is None else f" until {self._clock(standing.until)}"
+        return f"{standing.door} for {standing.source}{until}"

@@ -21,7 +21,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FROM_MANAGER = frozenset(("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
 # Nothing here names code. XTABLES_LOCKFILE is the lock's name, for us as for iptables.
 _KEPT = _FROM_MANAGER | {
-    *("STATE_DIRECTORY", "XTABLES_LOCKFILE", "TZ"),
+    *("STATE_DIRECTORY", "RUNTIME_DIRECTORY", "XTABLES_LOCKFILE", "TZ"),
     *("COLUMNS", "TERM", "NO_COLOR"),
 }
 _NO_PROGRAMS = "/nonexistent"  # Debian's name for a folder that there is none of

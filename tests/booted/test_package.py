@@ -153,6 +153,27 @@ def test_the_toggle_lets_it_start_and_a_knock_opens(debian: Machine) -> None:
     )
 
 
+def test_knockctl_asks_the_service_which_leaves_no_socket(debian: Machine) -> None:
+    debian.install_pyknockd()
+    configure(debian, seconds=300)
+    debian.output("systemctl start knockd")
+    assert debian.output("stat -c %a:%U /run/knockd/control").strip() == "600:root"
+    assert ": 0 doors open" in debian.output("knockctl status")
+    knock(debian, 2222, 3333)
+    wait_for_rule(debian, 2200)
+    assert f"timedSSH  {CLIENT_4}  20" in debian.output("knockctl doors")
+    shown = debian.systemctl("show --value -p StatusText knockd")
+    assert shown.startswith(f"1 open: timedSSH for {CLIENT_4} until ")
+    assert "timedSSH: closing for" in debian.output(f"knockctl close {CLIENT_4}")
+    wait_for_rule(debian, 2200, present=False)
+    assert debian.run("setpriv --reuid=65534 --clear-groups knockctl doors").returncode == 3
+    assert debian.run("man -w knockctl || ls /usr/share/man/man8/knockctl.8.gz").returncode == 0
+    debian.output("systemctl stop knockd")
+    assert not debian.file("/run/knockd/control").exists()
+    assert debian.run("knockctl doors").returncode == 3
+    assert "by-hand" in debian.output("knockctl history")
+
+
 def _without_pid(text: str) -> str:
     """Syslog's lines without the process number that some rsyslogs put behind the name."""
     return "\n".join(line.split("]", 1)[-1] if "]: " in line else line for line in text.split("\n"))

@@ -84,8 +84,9 @@ class Lab:
 
     @property
     def environment(self) -> dict[str, str]:
-        """A daemon's, so that it keeps its journal here and not among the machine's own."""
-        return {**os.environ, "STATE_DIRECTORY": str(self.folder / "state")}
+        """A daemon's, so that its journal and its socket lie here and not among the machine's own."""
+        own = {"STATE_DIRECTORY": "state", "RUNTIME_DIRECTORY": "run"}
+        return {**os.environ, **{name: str(self.folder / place) for name, place in own.items()}}
 
     def config(self, text: str) -> Path:
         path = self.folder / f"knockd-{next(_numbers)}.conf"

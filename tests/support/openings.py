@@ -172,7 +172,7 @@ class World:
     def make_by_hand(self, target: str) -> None:
         """The admin makes a rule that no opening knows of; of others nobody could tell whose it is."""
         quiet = not (self.openings.busy or self.hung or self.looking)
-        claimed = any(one.plan.makes == target for one in self.openings.all)
+        claimed = any(one.plan.makes == target for one in self.openings.register.all())
         if quiet and not claimed and not self.is_there(target):
             self.rules[target] = Rule()
             self.promises.pop(target, None)
@@ -209,7 +209,7 @@ class World:
             self._recover(opening, opened)
         # Whose rule it is cannot be told from its being there: it may have been made anew.
         self.promises.clear()
-        for one in self.openings.all:
+        for one in self.openings.register.all():
             target = target_of(one.plan.opening)
             if self.is_there(target) and self.rules[target].ours:
                 until = FOR_EVER if one.until is None else one.until
@@ -250,7 +250,11 @@ class World:
         """What stands open by now has time left, or somebody who tries again to close it."""
         if self.is_anything_under_way:
             return
-        claimed = {target_of(one.plan.opening) for one in self.openings.all if self._has_time(one)}
+        claimed = {
+            target_of(one.plan.opening)
+            for one in self.openings.register.all()
+            if self._has_time(one)
+        }
         for target, rule in self.rules.items():
             if rule.ours and target not in self.doubtful | claimed:
                 until = max(self.promises.get(target, ()), default=self.now)
@@ -262,8 +266,8 @@ class World:
 
     def check_rest(self) -> None:
         """Once all has come to rest only what has no end is left, and is known to stand open."""
-        left = {one.number for one in self.openings.all}
-        assert all(one.plan.closing is None for one in self.openings.all)
+        left = {one.number for one in self.openings.register.all()}
+        assert all(one.plan.closing is None for one in self.openings.register.all())
         assert self.standing == left
         assert not self.openings.busy and not self.openings.waiting
         for number in range(1, self.number + 1):

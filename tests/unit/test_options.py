@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyknockd.options import PID_PATH, SETTINGS_PATH, parser
-from pyknockd.state import CONFIG_PATH
+from pyknockd.system.places import CONFIG_PATH
 
 
 def test_without_options_the_files_are_where_they_always_are() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.config import ConfigError
+from pyknockd.config import ConfigError, Freshness
 from pyknockd.reading import Files, here
 from tests.support.doors import GOOD
 
@@ -46,13 +46,25 @@ def test_that_of_one_time_sequences_always_does(folder: Path) -> None:
 def test_what_is_read_again_is_read_where_it_was(folder: Path) -> None:
     reading = files(GOOD + ONCE)
     os.chdir("/")
-    assert [door.name for door in reading.read_again().doors] == ["ssh", "once"]
+    fresh = Freshness(reading.paths)
+    assert [door.name for door in reading.read_again(fresh).doors] == ["ssh", "once"]
     assert os.getcwd() == "/"
+
+
+def test_what_is_taken_over_is_no_news(folder: Path) -> None:
+    reading = files()
+    fresh = Freshness(reading.paths)
+    (folder / "knockd.conf").write_text(f"{GOOD}# changed\n")
+    os.chdir("/")
+    assert len(fresh.remarks(reading.read)) == 1
+    reading.read_again(fresh)
+    assert fresh.remarks(reading.read) == ()
 
 
 def test_what_is_taken_is_there_in_the_place_of_mistakes(folder: Path) -> None:
     (folder / "pyknockd.yaml").write_text("last_good: true\n")
-    files(GOOD + ONCE).read_again()
+    again = files(GOOD + ONCE)
+    again.read_again(Freshness(again.paths))
     reading = files("[ssh\nsequense = 1\n")
     with pytest.raises(ConfigError) as error:
         reading.read()

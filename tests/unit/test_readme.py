@@ -21,7 +21,13 @@ def test_a_newcomer_finds_the_sections_in_the_order_in_which_he_needs_them() -> 
     headings = re.findall(r"^## (.*)", README.read_text(), re.MULTILINE)
     assert headings == [
         *("See it work", "Install", "In knockd's place", "Knock", "First steps", "Settings"),
-        *("Where the rest stands", "What differs from knockd 0.8", "Test it", "Licence"),
+        *(
+            "Who is in",
+            "Where the rest stands",
+            "What differs from knockd 0.8",
+            "Test it",
+            "Licence",
+        ),
     ]
 
 
@@ -46,4 +52,4 @@ def test_debians_packages_are_used_by_debians_python() -> None:
 
 
 def test_no_block_is_left_out_by_its_language() -> None:
-    assert {block.language for block in blocks()} == {"sh", "ini", "yaml", "ssh-config"}
+    assert {block.language for block in blocks()} == {"sh", "ini", "yaml", "ssh-config", "console"}

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd import state
 from pyknockd.doors import Journal
 from pyknockd.doors.opening import Opening, Plan
 from pyknockd.doors.opening import State as OpeningState
 from pyknockd.model import Change, ChangeKind
-from pyknockd.state import GuardedError, State, claim, folder
+from pyknockd.state import GuardedError, State, claim
+from pyknockd.system import places
+from pyknockd.system.places import state_folder as folder
 
 AUTO = ("auto",)
 
@@ -22,7 +23,7 @@ AUTO = ("auto",)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state folder; the default configuration is one of the test's."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    monkeypatch.setattr(state, "CONFIG_PATH", str(tmp_path / "knockd.conf"))
+    monkeypatch.setattr(places, "CONFIG_PATH", str(tmp_path / "knockd.conf"))
     return tmp_path / "state"
 
 

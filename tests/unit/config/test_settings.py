@@ -12,6 +12,7 @@ from pyknockd.config.settings import parse
 from pyknockd.model import Extras, Limits, Timers
 
 FULL = """
+control: /run/other/control
 interfaces: [eth0, wg0]
 limits:
   attempts: 1000
@@ -21,6 +22,8 @@ limits:
   hung_seconds: 5
   history_rows: 100
   history_days: 7
+metrics:
+  textfile: /srv/metrics/knockd.prom
 timers: close
 last_good: true
 """
@@ -29,7 +32,29 @@ last_good: true
 def test_every_setting_is_read() -> None:
     extras, remarks = parse(FULL)
     assert remarks == ()
-    assert extras == Extras(("eth0", "wg0"), Limits(1000, 300, 8, 0, 5, 100, 7), Timers.CLOSE, True)
+    assert extras == Extras(
+        ("eth0", "wg0"),
+        Limits(1000, 300, 8, 0, 5, 100, 7),
+        Timers.CLOSE,
+        last_good=True,
+        control="/run/other/control",
+        metrics_file="/srv/metrics/knockd.prom",
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["", "control", "./control", "/run/", '"/a\\0b"', "[/a]", "{a: b}"]
+)
+def test_a_place_is_a_path_from_the_root(path: str) -> None:
+    for text in (f"control: {path}", f"metrics:\n  textfile: {path}"):
+        extras, (remark,) = parse(text)
+        assert extras == Extras()
+        assert "expected a path that begins with /" in remark.text
+
+
+def test_there_is_one_kind_of_metrics() -> None:
+    (remark,) = parse("metrics: {listen: 9100}")[1]
+    assert "did you mean textfile?" in remark.text
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])

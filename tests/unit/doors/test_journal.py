@@ -15,7 +15,8 @@ from pyknockd.doors import Left
 from pyknockd.doors import journal as journal_module
 from pyknockd.doors.journal import FIRST_RETRY_SECONDS, Journal
 from pyknockd.doors.opening import Opening, Plan, State
-from pyknockd.model import Change, ChangeKind
+from pyknockd.doors.store import Statement, StoreError
+from pyknockd.model import Change, ChangeKind, Past, Question
 from pyknockd.model.events import ClosedCause
 from tests.support.lab import PATIENCE
 
@@ -286,3 +287,44 @@ def test_history_is_bounded_and_open_doors_are_never_trimmed(path: Path) -> None
     with closing(sqlite3.connect(path)) as database:
         (count,) = database.execute("SELECT count(*) FROM openings").fetchone()
     assert 50 < count <= 50 + 100 + 1
+
+
+ANYTHING = Question(None, None, None, 100)
+
+
+def test_what_is_asked_is_answered_in_the_loop_after_what_was_written_before(path: Path) -> None:
+    journal = Journal(path)
+    stands(journal, timed(journal, source="192.0.2.1"))
+    is_closed(journal, stands(journal, timed(journal, source="192.0.2.2")))
+    answers: list[list[Past] | StoreError] = []
+    assert journal.ask(ANYTHING, answers.append)
+    settled(journal)
+    (found,) = answers
+    assert isinstance(found, list)
+    assert [(past.source, past.state, past.cause) for past in found] == [
+        ("192.0.2.1", "open", None),
+        ("192.0.2.2", "closed", "time"),
+    ]
+    journal.close()
+
+
+def test_a_journal_that_keeps_nothing_cannot_be_asked() -> None:
+    answers: list[object] = []
+    assert not Journal(None).ask(ANYTHING, answers.append)
+    assert answers == []
+
+
+def test_what_cannot_be_read_is_answered_with_why(path: Path) -> None:
+    journal = Journal(path)
+    assert journal._worker.submit(lambda: _drop(journal))
+    answers: list[list[Past] | StoreError] = []
+    assert journal.ask(ANYTHING, answers.append)
+    settled(journal)
+    (found,) = answers
+    assert isinstance(found, StoreError)
+    assert "no such table" in str(found)
+
+
+def _drop(journal: Journal) -> None:
+    assert journal._store is not None
+    journal._store.do(Statement("DROP TABLE openings"))

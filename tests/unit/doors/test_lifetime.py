@@ -126,7 +126,7 @@ def of_closed(world: World) -> list[tuple[int, ClosedCause]]:
 
 
 def state_of(world: World, number: int) -> State:
-    return next(one.state for one in world.openings.all if one.number == number)
+    return next(one.state for one in world.openings.register.all() if one.number == number)
 
 
 # --- one opening ---------------------------------------------------------------------------------
@@ -299,7 +299,7 @@ def test_identical_openings_that_have_not_begun_are_one() -> None:
     waits = world.knock(SHORT)
     for _ in range(100):
         world.knock(SHORT)
-    assert [one.number for one in world.openings.all] == [1, waits]
+    assert [one.number for one in world.openings.register.all()] == [1, waits]
     assert world.openings.waiting == 1
     world.end_all()
     world.knock(SHORT)

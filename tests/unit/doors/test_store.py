@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import time
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.doors.store import Statement, Store, StoreError
+from pyknockd.doors.store import Statement, Store, StoreError, read_past
+from pyknockd.model import Past, Question
 
 # What version 1.0.0 made.
 FIRST_SCHEMA = """
@@ -122,3 +124,68 @@ def test_a_statement_that_fails_leaves_the_file_as_it_was(path: Path) -> None:
     assert store.is_in_trouble
     store.do(Statement("UPDATE openings SET cause = 'time'"))
     assert not store.is_in_trouble
+
+
+ANYTHING = Question(None, None, None, 100)
+
+
+def remembering(path: Path) -> Store:
+    """Four openings at moments 1 to 4: of two doors, one a name of any bytes, and two sources."""
+    store = Store(path)
+    store.open()
+    for moment in (1.0, 2.0, 3.0, 4.0):
+        door = b"ssh" if moment < 3 else b"d\xfcr"
+        source = "192.0.2.1" if moment % 2 else "2001:db8::1"
+        store.do(Statement(INSERT, (door, source, *ROW[2:7], moment, 0.0)))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("question", "moments"),
+    [
+        (ANYTHING, [1, 2, 3, 4]),
+        (Question("192.0.2.1", None, None, 100), [1, 3]),
+        (Question(None, "ssh", None, 100), [1, 2]),
+        (Question(None, "d\udcfcr", None, 100), [3, 4]),
+        (Question(None, None, 2.0, 100), [2, 3, 4]),
+        (Question(None, None, None, 2), [3, 4]),
+        (Question("192.0.2.1", "ssh", 2.0, 100), []),
+        (Question(None, "' OR 1 --", None, 100), []),
+    ],
+)
+def test_what_is_remembered_is_told_oldest_first(
+    path: Path, question: Question, moments: list[float]
+) -> None:
+    store = remembering(path)
+    assert [past.opened for past in store.ask(question)] == moments
+    store.close()
+    assert [past.opened for past in read_past(path, question)] == moments
+
+
+def test_an_opening_is_remembered_with_its_end(path: Path) -> None:
+    store = holding_one(path)
+    store.do(
+        Statement("UPDATE openings SET state='closed', closed=9, cause='time', close_status=1")
+    )
+    assert store.ask(ANYTHING) == [Past("ssh", "192.0.2.1", ROW[7], 9.0, "closed", "time", None, 1)]
+
+
+def test_a_file_that_is_not_open_remembers_nothing(path: Path) -> None:
+    assert Store(path).ask(ANYTHING) == []
+
+
+@pytest.mark.parametrize("content", [None, b"no database" * 100])
+def test_what_cannot_be_read_is_told(path: Path, content: bytes | None) -> None:
+    path.parent.mkdir()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match=re.escape(str(path))):
+        read_past(path, ANYTHING)
+    assert path.exists() is (content is not None)
+
+
+def test_while_a_daemon_has_it_nobody_else_reads_it(path: Path) -> None:
+    store = remembering(path)
+    with pytest.raises(StoreError, match="locked"):
+        read_past(path, ANYTHING)
+    store.close()

@@ -49,6 +49,8 @@ def test_what_adds_or_deletes_a_rule_has_a_command_that_looks_for_it(
     command: str, looking: str | None
 ) -> None:
     assert check_words(command.split()) == tuple(looking.split() if looking else ())
+    deleting = looking.replace(" -C ", " -D ") if looking else ""
+    assert delete_words(command.split()) == tuple(deleting.split())
 
 
 def test_what_adds_a_rule_has_a_command_that_deletes_it() -> None:

@@ -45,6 +45,10 @@ KNOCKDS_WORDS: list[tuple[e.Event, list[Line]]] = [
         ],
     ),
     (
+        e.CommandStarted(0, replace(CLOSING, by_hand=True)),
+        [Line("ssh: running command: back 192.0.2.1", line_feed=True)],
+    ),
+    (
         e.CommandEnded(0, OPENING, 3),
         [Line("ssh: command returned non-zero status code (3)", audience=ALARM)],
     ),
@@ -86,6 +90,12 @@ KNOCKDS_WORDS: list[tuple[e.Event, list[Line]]] = [
 ]
 
 OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
+    (e.ByHand(0, e.HandAction.OPEN, "ssh", ME, "al"), [Line("ssh: opened by hand, by al", ME)]),
+    (e.ByHand(0, e.HandAction.CLOSE, "ssh", ME, "al"), [Line("ssh: closed by hand, by al", ME)]),
+    (
+        e.ByHand(0, e.HandAction.EXTEND, "ssh", ME, "al", 60.0),
+        [Line("ssh: extended by 60 s by hand, by al", ME)],
+    ),
     (
         e.Refused(0, "fd08::1", SSH, e.RefusalCause.OTHER_FAMILY, "Stop_Command_6 = x"),
         [
