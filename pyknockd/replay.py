@@ -85,12 +85,10 @@ class Replay:
         self._told: OrderedDict[int, float] = OrderedDict()
         self._now = self._ask_at = 0.0
         self._wake_at = _NEVER
-        self.knocks = 0
         self.playback.listen(self._proofs.listens(), NEAR_PORTS)
 
     def hear(self, knock: Knock) -> None:
         """Everything that comes of ``knock``, and what has come before it."""
-        self.knocks += 1
         self.advance(knock.time)
         if not self.playback.is_listened_on(knock.interface):
             self._take(self._proofs.elsewhere(knock))
@@ -212,7 +210,7 @@ class _Reading:
     def _summary(self, story: Story) -> str:
         addresses = ", ".join(self.replay.playback.addresses) or "no address"
         packets = f"{_count(self.packets, 'packet')} in {self._last - self._first:,.0f} s"
-        heard = f"{self.replay.knocks:,} to a port of a sequence, or near one"
+        heard = f"{self.replay.playback.count:,} to a port of a sequence, or near one"
         return f"{packets}, {heard}; {_count(story.openings, 'opening')}. The host: {addresses}"
 
 

@@ -78,6 +78,8 @@ class Playback:
         self._is_told = bool(addresses)
         self._interfaces = frozenset(interfaces)
         self._flood = flood
+        self.count = 0
+        """How many packets to a port that matters there have been."""
         self._ipv4_only = ipv4_only
         self._finds_out = False
         self._steps: frozenset[Step] = frozenset()
@@ -145,7 +147,10 @@ class Playback:
                 return ()
         frame = Frame(data, self._ingress(recorded), recorded.time)
         knock = self._decoded(frame, recorded.medium)
-        return () if knock is None else self._sift(frame, knock)
+        if knock is None:
+            return ()
+        self.count += 1
+        return self._sift(frame, knock)
 
     def _is_first(self, data: bytes, at: int) -> bool:
         """Whether the TCP flags at ``at`` are those of a connection's first segment, if that matters."""

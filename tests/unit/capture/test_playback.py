@@ -225,3 +225,4 @@ def test_a_first_knock_in_a_flood_waits_for_its_sources_second() -> None:
     assert send(3, 7001) == [7001]  # near a step, which the daemon would not hear
     assert send(2) == [7000, 7000]
     assert [event.count for event in one.events(3.0)] == [1]
+    assert one.count == 4
