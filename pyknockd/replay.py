@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pyknockd.capture import CaptureError, CaptureFile, Playback
+from pyknockd.capture import CaptureError, CaptureFile, Flood, Playback
 from pyknockd.doors import Rehearsal
 from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Config, Knock
 from pyknockd.model.events import (
@@ -36,6 +36,7 @@ TOLD_SECONDS = 60.0  # why a packet is not heard is told once in so long, for th
 MOST_TOLD = 4_096
 # Of these each is told: there are few, and each is a knock or would have been one.
 _ALWAYS_TOLD = (NotHeardCause.REPEATED, NotHeardCause.TURNED_AWAY)
+_ASK_SECONDS = 1.0  # how often flood control is asked what it has left out
 _NEVER = float("inf")
 
 
@@ -68,26 +69,26 @@ class Replay:
     def __init__(self, config: Config, request: Request, tell: Callable[[Event], None]) -> None:
         names = request.interfaces
         is_open = ANY_INTERFACE in names or AUTO_INTERFACE in names
-        self.playback = Playback(
-            request.addresses, () if is_open else names, ipv4_only=request.ipv4_only
-        )
         self._tell = tell
         self._marked: list[Marked] = []
         limits = config.extras.limits
         self._proofs = Proofs(
             config.doors, limits, _AtOnce(), self._marked.append, FilesInMemory().use
         )
+        patience = max((door.timeout for door in config.doors), default=0.0)
+        flood = Flood(self._proofs.knows, limits.first_knocks, limits.attempts, patience)
+        self.playback = Playback(
+            request.addresses, () if is_open else names, flood, ipv4_only=request.ipv4_only
+        )
         self._doors = Rehearsal(limits)
         # When each packet that was not heard was told of, by what those alike have in common.
         self._told: OrderedDict[int, float] = OrderedDict()
-        self._now = 0.0
+        self._now = self._ask_at = 0.0
         self._wake_at = _NEVER
-        self.knocks = 0
         self.playback.listen(self._proofs.listens(), NEAR_PORTS)
 
     def hear(self, knock: Knock) -> None:
         """Everything that comes of ``knock``, and what has come before it."""
-        self.knocks += 1
         self.advance(knock.time)
         if not self.playback.is_listened_on(knock.interface):
             self._take(self._proofs.elsewhere(knock))
@@ -104,9 +105,13 @@ class Replay:
             self._take(self._doors.work(max(self._wake_at, self._now)))
             self._set_clock()
         self._now = now
+        if now >= self._ask_at:
+            self._ask_at = now + _ASK_SECONDS
+            self._take(self.playback.events(now))
 
     def end(self) -> None:
         """There is nothing more to hear. What stands open is closed when its time comes."""
+        self._take(self.playback.events(self._now + _ASK_SECONDS))
         self._take(self._proofs.end(self._now, EndCause.CAPTURE_ENDED))
         while self._wake_at < _NEVER:
             self.advance(self._wake_at)
@@ -169,7 +174,7 @@ class _Reading:
     def run(self) -> None:
         """Raises CaptureError where the capture is damaged; what came before has been taken."""
         bar = Bar(self._file.size)
-        knock_of, hear = self.replay.playback.knock_of, self.replay.hear
+        knocks_of, hear = self.replay.playback.knocks_of, self.replay.hear
         try:
             for recorded in self._file.packets():
                 self._last = recorded.time
@@ -178,8 +183,7 @@ class _Reading:
                 self.packets += 1
                 if not self.packets % _LOOK_PACKETS:
                     bar.show(self._file.position)
-                knock = knock_of(recorded)
-                if knock is not None:
+                for knock in knocks_of(recorded):
                     hear(knock)
         finally:
             bar.clear()
@@ -206,7 +210,7 @@ class _Reading:
     def _summary(self, story: Story) -> str:
         addresses = ", ".join(self.replay.playback.addresses) or "no address"
         packets = f"{_count(self.packets, 'packet')} in {self._last - self._first:,.0f} s"
-        heard = f"{self.replay.knocks:,} to a port of a sequence, or near one"
+        heard = f"{self.replay.playback.count:,} to a port of a sequence, or near one"
         return f"{packets}, {heard}; {_count(story.openings, 'opening')}. The host: {addresses}"
 
 

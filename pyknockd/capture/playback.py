@@ -1,7 +1,7 @@
 """Recorded frames → knocks, as the host would have heard them whose addresses are told or found out.
 
 Nearly all packets of a capture go to other ports, and are known by that without being decoded: what the
-packet filter is to the daemon.
+packet filter is to the daemon. Behind that stands the daemon's own flood control.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from pyknockd.capture.decode import (
     no_peers_on_wire,
     text_of,
 )
+from pyknockd.capture.flood import Flood
 from pyknockd.model import Flags, Knock, Link, Listen, Protocol, Step
+from pyknockd.model.events import FirstKnocksLeftOut
 
 MOST_FOUND = 64  # addresses that are taken for the host's
 _ETHERNET = Link.ETHERNET
@@ -64,12 +66,20 @@ class Playback:
     """
 
     def __init__(
-        self, addresses: Sequence[str], interfaces: Sequence[str] = (), *, ipv4_only: bool = False
+        self,
+        addresses: Sequence[str],
+        interfaces: Sequence[str] = (),
+        flood: Flood | None = None,
+        *,
+        ipv4_only: bool = False,
     ) -> None:
         own = [ip_address(address).packed for address in addresses]
         self._own = {address: text_of(address) for address in own}
         self._is_told = bool(addresses)
         self._interfaces = frozenset(interfaces)
+        self._flood = flood
+        self.count = 0
+        """How many packets to a port that matters there have been."""
         self._ipv4_only = ipv4_only
         self._finds_out = False
         self._steps: frozenset[Step] = frozenset()
@@ -94,6 +104,8 @@ class Playback:
     def listen(self, listens: Iterable[Listen], around: int) -> None:
         """Give what is for a port of ``listens`` from now on, or for one that is ``around`` it."""
         listens = tuple(listens)
+        if self._flood is not None:
+            self._flood.listen(listens)
         narrow = [one for one in listens if one.high - one.low < _MANY_PORTS]
         self._takes_every_first = len(narrow) < len(listens)
         self._payloads = tuple(one for one in listens if one.payload > 0)
@@ -112,8 +124,12 @@ class Playback:
             for target in targets:
                 self._take(target)
 
-    def knock_of(self, recorded: Recorded) -> Knock | None:
-        """The knock in ``recorded``; None if there is none, or none to a port that matters."""
+    def events(self, now: float) -> list[FirstKnocksLeftOut]:
+        """Once a second: how many first knocks were put aside by flood control."""
+        return [] if self._flood is None else self._flood.events(now)
+
+    def knocks_of(self, recorded: Recorded) -> tuple[Knock, ...]:
+        """The knock in ``recorded``, behind one that was put aside; none to a port that matters: none."""
         data, medium = recorded.data, recorded.medium
         # Where the ports of nearly every packet stand, behind a header without options.
         at = 14 if medium.link is _ETHERNET else 0
@@ -121,22 +137,37 @@ class Playback:
         ethertype = data[12:14] if at else (_IPV6 if first >> 4 == 6 else _IPV4)
         if ethertype == _IPV4 and first == 0x45:
             if data[at + 22 : at + 24] not in self._ports and not self._is_first(data, at + 33):
-                return None
+                return ()
         elif ethertype == _IPV6:
             if self._ipv4_only:
-                return None
+                return ()
             following, port = data[at + 6 : at + 7], data[at + 42 : at + 44]
             is_other = following in _TRANSPORTS and port not in self._ports
             if is_other and not self._is_first(data, at + 53):
-                return None
-        return self._decoded(recorded)
+                return ()
+        frame = Frame(data, self._ingress(recorded), recorded.time)
+        knock = self._decoded(frame, recorded.medium)
+        if knock is None:
+            return ()
+        self.count += 1
+        return self._sift(frame, knock)
 
     def _is_first(self, data: bytes, at: int) -> bool:
         """Whether the TCP flags at ``at`` are those of a connection's first segment, if that matters."""
         return self._takes_every_first and len(data) > at and data[at] & _LOOKED_AT == _FIRST
 
-    def _decoded(self, recorded: Recorded) -> Knock | None:
-        knock = knock_of(Frame(recorded.data, self._ingress(recorded), recorded.time))
+    def _sift(self, frame: Frame, knock: Knock) -> tuple[Knock, ...]:
+        """What is to be looked at now. Only what the daemon's filter lets through can be put aside."""
+        if self._flood is None or not knock.local or not self._begins_at_step(knock):
+            return (knock,)
+        passed = self._flood.sift(frame)
+        if len(passed) < 2:
+            return (knock,) if passed else ()
+        earlier = knock_of(passed[0])
+        return (knock,) if earlier is None else (earlier, knock)
+
+    def _decoded(self, frame: Frame, medium: Medium) -> Knock | None:
+        knock = knock_of(frame)
         if knock is None or (self._ipv4_only and ":" in knock.source):
             return None
         if knock.port.to_bytes(2, "big") not in self._ports:
@@ -146,10 +177,9 @@ class Playback:
         if not knock.local and self._finds_out and self._shows_an_address(knock):
             self._take(knock.destination)
             knock = replace(knock, local=True)
-        number = recorded.medium.number
-        if not number or not self.is_listened_on(recorded.medium.name):
+        if not medium.number or not self.is_listened_on(medium.name):
             return knock
-        return None if self._copies.is_copy(knock, str(number), recorded.time) else knock
+        return None if self._copies.is_copy(knock, str(medium.number), frame.time) else knock
 
     def _ingress(self, recorded: Recorded) -> Ingress:
         medium = recorded.medium
@@ -166,11 +196,14 @@ class Playback:
 
     def _shows_an_address(self, knock: Knock) -> bool:
         """Whether its destination can be taken for the host's: it begins something at a step."""
-        begins = knock.protocol is Protocol.UDP or knock.flags & _LOOKED_AT == _FIRST
-        if not begins or Step(knock.port, knock.protocol) not in self._steps:
+        if not self._begins_at_step(knock):
             return False
         address = ip_address(knock.destination)
         return len(self._own) < MOST_FOUND and not address.is_multicast and not address.is_reserved
+
+    def _begins_at_step(self, knock: Knock) -> bool:
+        begins = knock.protocol is Protocol.UDP or knock.flags & _LOOKED_AT == _FIRST
+        return begins and Step(knock.port, knock.protocol) in self._steps
 
     def _take(self, address: str) -> None:
         """``address`` is the host's. A target that is no address is nobody's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ class Register:
         self._changed = changed
         self._all: dict[int, Opening] = {}
         self._by_rule: dict[Hashable, dict[int, None]] = {}
-        self._without_end: dict[int, None] = {}
+        self._without_end: OrderedDict[int, None] = OrderedDict()
         self._not_begun: dict[Change, int] = {}
         self._sources: dict[str, Counter[str]] = {}
 

@@ -9,7 +9,7 @@ has waited for long is said.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterable
 from heapq import heappop, heappush
 from itertools import count
@@ -32,7 +32,7 @@ class Schedule:
         # Each key's changes in their order; the first of them is under way, or waits for a place.
         self._lanes: dict[Hashable, deque[Change]] = {}
         self._keys: dict[Change, tuple[Hashable, ...]] = {}
-        self._ready: dict[Change, None] = {}
+        self._ready: OrderedDict[Change, None] = OrderedDict()
         self._under_way: set[Change] = set()
         self._hung: set[Change] = set()  # that others still wait for
         # What has been queued, and when it has waited for long; of those gone on with only some.
@@ -92,8 +92,7 @@ class Schedule:
         """The next change whose turn it is and for which there is a place; it is under way now."""
         if not self.has_ready:
             return None
-        change = next(iter(self._ready))
-        del self._ready[change]
+        change, _ = self._ready.popitem(last=False)
         self._under_way.add(change)
         return change
 

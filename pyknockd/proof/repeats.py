@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from pyknockd.model import Flags, Knock, Protocol
 
 # Linux repeats an unanswered SYN 1, 3, 7, 15, 31 and 63 seconds after the first (tcp(7), tcp_syn_retries).
@@ -16,7 +18,7 @@ class Repeats:
     def __init__(self, most: int = MOST_REMEMBERED) -> None:
         self._most = most
         # When each first came, oldest first.
-        self._first: dict[int, float] = {}
+        self._first: OrderedDict[int, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._first)
@@ -36,7 +38,7 @@ class Repeats:
         self._first.pop(identity, None)
         self._first[identity] = knock.time
         if len(self._first) > self._most:
-            del self._first[next(iter(self._first))]
+            self._first.popitem(last=False)
 
 
 def _identity(knock: Knock) -> int:

@@ -111,7 +111,7 @@ class Sequences:
         self._gate = Gate()
         # Sources that had an attempt, the last ones, with it if it took too long: whoever tries again
         # is known, and so is what he is too late for.
-        self._recent: dict[str, _Attempt | None] = {}
+        self._recent: OrderedDict[str, _Attempt | None] = OrderedDict()
 
     def __len__(self) -> int:
         """How many attempts are under way."""
@@ -340,7 +340,7 @@ class Sequences:
         self._recent.pop(source, None)
         self._recent[source] = late
         if len(self._recent) > MOST_RECENT:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
 
     def _end(self, attempt: _Attempt, *, late: bool = False) -> None:
         attempt.over = True

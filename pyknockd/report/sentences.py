@@ -18,6 +18,7 @@ from pyknockd.model.events import (
     CommandStarted,
     EndCause,
     Event,
+    FirstKnocksLeftOut,
     NotHeard,
     NotHeardCause,
     Opened,
@@ -238,6 +239,11 @@ _CLOSINGS = {
 }
 
 
+def _left_out(event: FirstKnocksLeftOut) -> str:
+    many = f"{event.count:,} first knock{'' if event.count == 1 else 's'} came in a flood"
+    return f"{many}: each is looked at once its source has sent another (limits: first_knocks)"
+
+
 def _came(event: NotHeard) -> str:
     return f"{_named(Step(event.knock.port, event.knock.protocol))} came"
 
@@ -269,4 +275,5 @@ _WRITERS: dict[type, Callable[..., str]] = {
     Standing: _standing,
     AlreadyThere: _already_there,
     Closed: _closed,
+    FirstKnocksLeftOut: _left_out,
 }

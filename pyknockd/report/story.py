@@ -17,6 +17,7 @@ from pyknockd.model.events import (
     ClosedCause,
     CommandStarted,
     Event,
+    FirstKnocksLeftOut,
     NotHeard,
     Opened,
     Refused,
@@ -82,6 +83,7 @@ class Story:
         self._beginners: OrderedDict[str, _Source] = OrderedDict()
         self._further: OrderedDict[str, _Source] = OrderedDict()
         self._has_forgotten = False
+        self._left_out = 0
 
     def __len__(self) -> int:
         """How many sources are remembered."""
@@ -89,6 +91,8 @@ class Story:
 
     def take(self, event: Event) -> None:
         """Heed ``event``."""
+        if isinstance(event, FirstKnocksLeftOut):
+            self._left_out += event.count
         if not _is_told(event):
             return
         source = source_of(event)
@@ -114,6 +118,8 @@ class Story:
         if self._has_forgotten:
             text = f"and others: of so many sources {MOST_SOURCES:,} are told of, those that came furthest"
             yield Told(Kind.LEFT_OUT, text)
+        if self._left_out:
+            yield Told(Kind.LEFT_OUT, sentence_of(FirstKnocksLeftOut(0.0, self._left_out)))
 
     def _beginner(self, source: str) -> _Source:
         known = self._beginners.get(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pyknockd.capture.flood import Flood
 from pyknockd.capture.playback import MOST_FOUND, Medium, Playback, Recorded
 from pyknockd.model import Flags, Knock, Link, Listen, Protocol
 from tests.support.packets import (
@@ -38,7 +39,7 @@ def playback(*addresses: str, around: int = 0, listens: tuple[Listen, ...] = LIS
 
 def hear(where: Playback, packet: bytes, medium: Medium = WIRE, tags: bytes = b"") -> Knock | None:
     data = packet if medium.link is Link.IP else ethernet(packet, hardware=HARDWARE, tags=tags)
-    return where.knock_of(Recorded(data, medium, 1.0))
+    return next(iter(where.knocks_of(Recorded(data, medium, 1.0))), None)
 
 
 def to(destination: str, port: int = 7000, flags: int = SYN) -> bytes:
@@ -208,3 +209,20 @@ def test_payloads_that_are_wanted_are_there() -> None:
     knock = hear(playback(HERE, listens=(wanted,)), ipv4(udp(62_201, b"abcdefg"), UDP))
     assert knock is not None
     assert knock.payload == b"abcde"
+
+
+def test_a_first_knock_in_a_flood_waits_for_its_sources_second() -> None:
+    one = Playback((HERE,), (), Flood(lambda source: False, rate=1, most=10, patience=5.0))
+    one.listen(LISTENS, 3)
+
+    def send(number: int, port: int = 7000) -> list[int]:
+        route = Route(f"198.51.100.{number}", HERE)
+        data = ethernet(ipv4(tcp(port), route=route), hardware=HARDWARE)
+        return [knock.port for knock in one.knocks_of(Recorded(data, WIRE, 1.0))]
+
+    assert send(1) == [7000]
+    assert send(2) == []
+    assert send(3, 7001) == [7001]  # near a step, which the daemon would not hear
+    assert send(2) == [7000, 7000]
+    assert [event.count for event in one.events(3.0)] == [1]
+    assert one.count == 4

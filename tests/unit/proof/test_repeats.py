@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count, islice
+from time import process_time
 
 import pytest
 
 from pyknockd.model import Flags, Knock, Protocol
-from pyknockd.proof.repeats import RETRANSMISSION_SECONDS, Repeats
+from pyknockd.proof.repeats import MOST_REMEMBERED, RETRANSMISSION_SECONDS, Repeats
 
 SYN = Knock("192.0.2.9", "192.0.2.1", True, Protocol.TCP, 7000, 40_000, Flags.SYN, 12345)
 
@@ -58,3 +60,22 @@ def test_of_all_sources_together_only_so_many_are_remembered() -> None:
     assert len(repeats) == 100
     assert repeats.has(replace(SYN, source="10.0.3.249"))
     assert not repeats.has(replace(SYN, source="10.0.0.0"))
+
+
+def test_to_forget_the_oldest_costs_the_same_however_many_have_come() -> None:
+    """A dictionary that loses its first keys looks for the next one at the same place, and further."""
+    repeats = Repeats()
+    syns = (replace(SYN, sequence_number=number) for number in count())
+
+    def seconds() -> float:
+        some = list(islice(syns, 20_000))
+        began = process_time()
+        for one in some:
+            repeats.add(one)
+        return process_time() - began
+
+    at_first = sum(seconds() for _ in range(3))
+    while len(repeats) < MOST_REMEMBERED:
+        seconds()
+    assert sum(seconds() for _ in range(6)) < 2 * 4 * at_first  # thirty times as much otherwise
+    assert len(repeats) == MOST_REMEMBERED

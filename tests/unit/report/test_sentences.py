@@ -17,6 +17,7 @@ from pyknockd.model.events import (
     CommandStarted,
     EndCause,
     Event,
+    FirstKnocksLeftOut,
     NotHeard,
     NotHeardCause,
     Opened,
@@ -172,6 +173,11 @@ def not_heard(cause: NotHeardCause, knock: Knock = KNOCK, **more: object) -> Not
         (
             Refused(0.0, ME, DOOR, RefusalCause.ONE_TIME_FILE, "it is locked"),
             "the door stays shut: it is locked",
+        ),
+        (
+            FirstKnocksLeftOut(0.0, 1_500),
+            "1,500 first knocks came in a flood: each is looked at once its source has sent another"
+            " (limits: first_knocks)",
         ),
         # As the log has it.
         (PacketsDropped(0.0, 7), "packets came too fast: the kernel dropped 7"),

@@ -9,6 +9,7 @@ from pyknockd.model.events import (
     ClosedCause,
     CommandStarted,
     EndCause,
+    FirstKnocksLeftOut,
     NotHeard,
     NotHeardCause,
     Opened,
@@ -97,3 +98,11 @@ def test_of_many_sources_those_that_came_furthest_are_kept() -> None:
     assert told[-1] == (
         f"and others: of so many sources {MOST_SOURCES:,} are told of, those that came furthest"
     )
+
+
+def test_what_a_flood_has_left_out_is_counted() -> None:
+    story = Story()
+    for count in (1_000, 500):
+        story.take(FirstKnocksLeftOut(1.0, count))
+    (line,) = texts(story)
+    assert line.startswith("1,500 first knocks came in a flood")
