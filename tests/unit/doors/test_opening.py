@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyknockd.doors.opening import Opening, Plan, State
+from pyknockd.doors.opening import Opening, Plan, State, failed_in_passing
 from pyknockd.model import Change, ChangeKind
 
 OPENS = Change(7, ChangeKind.OPEN, "ssh", "192.0.2.1", "open")
@@ -47,3 +47,18 @@ def test_an_opening_without_end_ends_by_no_time() -> None:
     assert [opening.ends_by(time) for time in (4.9, 5.0, None)] == [False, True, True]
     without = Opening(Plan(OPENS, None, 10.0))
     assert [without.ends_by(time) for time in (4.9, None)] == [False, True]
+
+
+def test_by_hand_it_is_closed_by_its_own_closing_or_by_what_takes_away_its_rule() -> None:
+    closing = Change(7, ChangeKind.CLOSE, "ssh", "192.0.2.1", "close")
+    timed = Plan(OPENS, closing, 10.0, makes="made", closes="closed").closed_by_hand(closing)
+    assert (timed.closing, timed.closes) == (replace(closing, by_hand=True), "closed")
+    without_end = Plan(OPENS, None, 10.0, makes="made").closed_by_hand(closing)
+    assert (without_end.closing, without_end.closes) == (replace(closing, by_hand=True), "made")
+
+
+def test_a_lock_that_was_not_had_and_a_command_that_was_not_run_are_failures_in_passing() -> None:
+    assert [failed_in_passing(status) for status in (0, 1, 4, 126, 127, 137)] == [
+        *(False, False, True),
+        *(True, True, True),
+    ]
