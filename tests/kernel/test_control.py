@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyknockd.knockctl import _SHOW
 
 from pyknockd.control.protocol import Request, request_line
 from tests.support.doors import KINDS, door, ssh
@@ -389,6 +391,52 @@ def test_a_socket_left_over_by_a_crash_is_taken_over_and_a_stop_leaves_none(host
     assert desk.json("doors") == []
     assert daemon.stop() == 0
     assert not path.exists()
+
+
+# --- what the manual page says --------------------------------------------------------------------
+
+
+MANUAL = Path(ROOT, "debian/knockctl.8").read_text().replace("\\-", "-")
+NAMED_SSH = ssh("iptables-nft", timed=300).replace("openSSH", "ssh")
+
+
+def test_each_example_of_the_manual_page_works(hosts: Lab) -> None:
+    desk = start(hosts, NAMED_SSH)
+    examples = re.findall(r"^knockctl (.*)$", MANUAL.partition(".SH EXAMPLES")[2], re.MULTILINE)
+    assert {example.split()[0] for example in examples} == set(_SHOW)
+    for example in examples:
+        assert desk(*example.split()), example
+
+
+def test_each_line_of_the_manual_page_is_understood(hosts: Lab) -> None:
+    desk = start(hosts, NAMED_SSH)
+    requests = re.findall(r'^\{"version": 1, "do".*\}$', MANUAL, re.MULTILINE)
+    assert {json.loads(request)["do"] for request in requests} == set(_SHOW)
+    with connected(desk.socket) as connection, connection.makefile("rb") as answers:
+        for request in requests:
+            connection.sendall(f"{request}\n".encode())
+            answer = json.loads(next(answers))
+            assert (answer["version"], answer["ok"]) == (1, True), (request, answer)
+        connection.sendall(b'{"version": 1, "do": "close", "door": "shh", "source": "::1"}\n')
+        refusal = '{"version": 1, "ok": false, "error": "no door is called shh; there are: ssh"}'
+        assert next(answers).decode() == f"{refusal}\n"
+    assert refusal in MANUAL
+    assert "ssh: opened by hand, by alice" in desk.daemon.text()
+
+
+def test_what_pip_installs_in_a_bare_environment_works(hosts: Lab, tmp_path: Path) -> None:
+    """Its libraries are the daemon's; knockctl needs none."""
+    source, venv = tmp_path / "source", tmp_path / "venv"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "tests"))
+    subprocess.run(["/usr/bin/python3", "-m", "venv", venv], check=True)
+    install = [f"{venv}/bin/python", "-m", "pip", "install", "-q", "--no-deps", str(source)]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"needs what builds a package: {done.stderr}")
+    desk = start(hosts, NAMED_SSH)
+    words = [f"{venv}/bin/knockctl", "--socket", str(desk.socket), "doors"]
+    done = subprocess.run(words, cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "nobody is in\n"), done.stderr
 
 
 # --- the hostile ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import Phase, settings
@@ -288,6 +289,83 @@ def test_what_the_admin_took_away_cannot_be_closed_and_that_is_told_by_its_statu
     assert world.closed(number) is ClosedCause.FAILED
     (ended,) = [e for e in world.events if isinstance(e, CommandEnded) and e.status]
     assert ended.status == 1
+
+
+# --- by hand -------------------------------------------------------------------------------------
+
+
+def close_by_hand(world: World, number: int) -> None:
+    opening = world.openings.get(number)
+    assert opening is not None and opening.stands
+    change = opening.plan.closing or replace(
+        opening.plan.opening, kind=ChangeKind.CLOSE, command=f"take {ONE}"
+    )
+    world.openings.end_by_hand(opening, change, world.now)
+    world.promises.clear()  # whoever was let in need not stay in
+    world.pass_time(0.0)
+
+
+@pytest.mark.parametrize("door", [SHORT, FOREVER, SCRIPT], ids=lambda door: door.name)
+def test_by_hand_a_door_is_closed_before_its_time_and_once(door: Door) -> None:
+    world = World()
+    number = world.knock(door)
+    world.end_all()
+    close_by_hand(world, number)
+    assert closing(world).by_hand
+    world.end_all()
+    assert world.closed(number) is ClosedCause.BY_HAND
+    world.settle()
+    assert not world.rules
+    assert len(of_closed(world)) == 1
+
+
+def test_by_hand_a_rule_that_another_opening_needs_stays_as_long_as_that() -> None:
+    world = World()
+    short, _ = world.knock(SHORT), world.knock(LONG)
+    world.end_all()
+    if world.openings.get(short) is None:  # the long one serves both
+        short = world.knock(SHORT)
+        world.end_all()
+    close_by_hand(world, short)
+    assert world.under_way == []
+    assert world.is_there()
+    world.settle()
+    assert not world.rules
+
+
+def test_one_that_hangs_is_closed_by_hand_too() -> None:
+    world = World()
+    number = world.knock(SCRIPT)
+    world.hang(world.under_way[0])
+    close_by_hand(world, number)
+    assert closing(world).by_hand
+
+
+def test_a_closing_by_hand_that_fails_in_passing_is_tried_again_and_is_by_hand_still() -> None:
+    world = World()
+    number = world.knock(SHORT)
+    world.end_all()
+    close_by_hand(world, number)
+    world.end(closing(world), 4)
+    world.pass_time(FIRST_RETRY_SECONDS)
+    world.end(closing(world))
+    assert world.closed(number) is ClosedCause.BY_HAND
+
+
+def test_a_door_that_is_extended_is_closed_at_its_new_time_and_not_at_the_old() -> None:
+    world = World()
+    number = world.knock(SHORT)
+    world.end_all()
+    opening = world.openings.get(number)
+    assert opening is not None
+    (told,) = world.openings.end_at(opening, 10.0, world.now)
+    assert isinstance(told, Standing)
+    assert (told.opening, told.until, told.cause) == (number, 10.0, StandingCause.RENEWED)
+    world.pass_time(9.999)
+    assert world.under_way == []
+    world.pass_time(0.001)
+    world.end(closing(world))
+    assert world.closed(number) is ClosedCause.TIME
 
 
 # --- waiting -------------------------------------------------------------------------------------

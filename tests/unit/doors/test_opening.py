@@ -72,3 +72,11 @@ def test_what_may_be_over_the_next_time_is_known_by_its_status(
     status: int, problem: str, passing: bool
 ) -> None:
     assert failed_in_passing(CommandEnded(0.0, OPENS, status, problem=problem)) is passing
+
+
+def test_by_hand_it_is_closed_by_its_own_closing_or_by_what_takes_away_its_rule() -> None:
+    closing = Change(7, ChangeKind.CLOSE, "ssh", "192.0.2.1", "close")
+    timed = Plan(OPENS, closing, 10.0, makes="made", closes="closed").closed_by_hand(closing)
+    assert (timed.closing, timed.closes) == (replace(closing, by_hand=True), "closed")
+    without_end = Plan(OPENS, None, 10.0, makes="made").closed_by_hand(closing)
+    assert (without_end.closing, without_end.closes) == (replace(closing, by_hand=True), "made")
