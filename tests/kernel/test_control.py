@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyknockd.knockctl import _SHOW
 
+from pyknockd.control.knockctl import _SHOW
 from pyknockd.control.protocol import Request, request_line
 from tests.support.doors import KINDS, door, ssh
 from tests.support.lab import CLIENT_4, CLIENT_6, ROOT, Lab, Running, until

@@ -295,7 +295,7 @@ def test_what_the_admin_took_away_cannot_be_closed_and_that_is_told_by_its_statu
 
 
 def close_by_hand(world: World, number: int) -> None:
-    opening = world.openings.get(number)
+    opening = world.openings.register.get(number)
     assert opening is not None and opening.stands
     change = opening.plan.closing or replace(
         opening.plan.opening, kind=ChangeKind.CLOSE, command=f"take {ONE}"
@@ -323,7 +323,7 @@ def test_by_hand_a_rule_that_another_opening_needs_stays_as_long_as_that() -> No
     world = World()
     short, _ = world.knock(SHORT), world.knock(LONG)
     world.end_all()
-    if world.openings.get(short) is None:  # the long one serves both
+    if world.openings.register.get(short) is None:  # the long one serves both
         short = world.knock(SHORT)
         world.end_all()
     close_by_hand(world, short)
@@ -356,7 +356,7 @@ def test_a_door_that_is_extended_is_closed_at_its_new_time_and_not_at_the_old() 
     world = World()
     number = world.knock(SHORT)
     world.end_all()
-    opening = world.openings.get(number)
+    opening = world.openings.register.get(number)
     assert opening is not None
     (told,) = world.openings.end_at(opening, 10.0, world.now)
     assert isinstance(told, Standing)
