@@ -8,7 +8,7 @@ from time import monotonic
 
 from pyknockd import __version__
 from pyknockd.control import Door as DoorAnswer
-from pyknockd.control import Interface, Refusal, Visit
+from pyknockd.control import Interface, Refusal, Stream, Visit, Watchers
 from pyknockd.control import Status as StatusAnswer
 from pyknockd.doors import Doors, Journal, Opening, StoreError, closing_of
 from pyknockd.model import Change, ChangeKind, Config, Door, Past, Question, templates
@@ -25,9 +25,10 @@ from pyknockd.model.events import (
     Standing,
     StandingCause,
 )
-from pyknockd.report import State, Status, exposition
+from pyknockd.report import Bounds, State, Status, Story, exposition, json_value, source_of
 from pyknockd.system.clock import wall
 
+REMEMBERED = Bounds(sources=500, first=4, last=20)  # for whoever asks why
 OPEN_SECONDS = 5.0  # that an opening command is waited for; knockctl waits for longer
 
 
@@ -67,6 +68,8 @@ class Desk:
     def __init__(self, house: House) -> None:
         self._house = house
         self._waiting: list[_Waiting] = []
+        self._watchers = Watchers()
+        self._story = Story(REMEMBERED)
 
     def status(self, answer: Callable[[StatusAnswer], None]) -> None:
         self._house.check(lambda said: answer(self._status(said)))
@@ -103,7 +106,10 @@ class Desk:
         house.tell(house.doors.take(Opened(now, source, found)))
 
     def take(self, event: Event) -> None:
-        """Tell whoever waits for it what has become of the door that he has opened."""
+        """Remember it, and tell whoever watches, or waits for a door that he has opened."""
+        self._story.take(event)
+        if self._watchers:
+            self._watchers.show(source_of(event), event.time, json_value(event, wall(0.0)))
         if not self._waiting or (isinstance(event, CommandEnded) and not event.status):
             return  # what follows from that, another event says
         for waiting in [one for one in self._waiting if _is_about(event, one)]:
@@ -146,6 +152,12 @@ class Desk:
 
     def reload(self) -> tuple[str, ...]:
         return self._house.reload()
+
+    def why(self, source: str | None) -> list[dict[str, object]]:
+        return [json_value(event, wall(0.0)) for event in self._story.events(source)]
+
+    def watch(self, source: str | None, stream: Stream) -> None:
+        self._watchers.add(source, stream)
 
     def metrics(self) -> str:
         state = self._house.state

@@ -22,6 +22,7 @@ SHELLS = {
     "capture.sniffer",
     *("config", "config.advice", "config.files", "config.freshness", "config.last_good"),
     *("control", "control.client", "control.knockctl", "control.server", "control.service"),
+    "control.views",
     *("doors", "doors.doors", "doors.journal", "doors.rehearsal", "doors.runner", "doors.store"),
     *("firewall", "firewall.firewall", "firewall.program", "firewall.services"),
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),

@@ -5,6 +5,7 @@ from pyknockd.control.handlers import Handlers
 from pyknockd.control.protocol import Refusal
 from pyknockd.control.server import Server, ServerError
 from pyknockd.control.service import Service
+from pyknockd.control.watchers import Stream, Watchers
 
 __all__ = [
     "Door",
@@ -15,5 +16,7 @@ __all__ = [
     "ServerError",
     "Service",
     "Status",
+    "Stream",
     "Visit",
+    "Watchers",
 ]

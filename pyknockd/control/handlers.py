@@ -9,10 +9,12 @@ from typing import Protocol
 
 from pyknockd.control.answers import Status, Visit
 from pyknockd.control.protocol import Refusal, Request
+from pyknockd.control.watchers import Stream
 from pyknockd.model import Past, Question
 
 MOST_SECONDS = 10_000 * 365 * 86_400  # a length of time, or since 1970
 MOST_ROWS = 10_000
+WATCH = "watch"
 _WHO = 64  # characters
 
 # Called with a result, or a Refusal, once, now or later.
@@ -39,6 +41,8 @@ class Desk(Protocol):
     def extend(self, door: str, source: str, seconds: float, who: str) -> Visit: ...
     def reload(self) -> tuple[str, ...]: ...
     def metrics(self) -> str: ...
+    def why(self, source: str | None) -> list[dict[str, object]]: ...
+    def watch(self, source: str | None, stream: Stream) -> None: ...
 
 
 class Handlers:
@@ -55,14 +59,25 @@ class Handlers:
             "extend": self._extend,
             "reload": self._reload,
             "metrics": self._metrics,
+            "why": self._why,
         }
 
-    def handle(self, request: Request, answer: Answer) -> None:
-        """Do it; ``answer`` is called with the result, now or later. Raises Refusal."""
+    def handle(self, request: Request, answer: Answer, stream: Stream) -> None:
+        """Do it; ``answer`` is called with the result, now or later. Raises Refusal.
+
+        ``stream`` is called with what follows upon "watch", each a line of its own.
+        """
+        given = _Arguments(request.arguments)
         handler = self._by_name.get(request.do)
-        if handler is None:
-            raise Refusal(f"nothing is called {request.do}; there are: {', '.join(self._by_name)}")
-        handler(_Arguments(request.arguments), answer)
+        if request.do == WATCH:
+            source = given.source(needed=False)
+            answer({"watching": source})
+            self._desk.watch(source, stream)
+        elif handler is None:
+            names = ", ".join((*self._by_name, WATCH))
+            raise Refusal(f"nothing is called {request.do}; there are: {names}")
+        else:
+            handler(given, answer)
 
     def expire(self, now: float) -> None:
         """Answer whoever has waited for so long that he must be."""
@@ -108,6 +123,9 @@ class Handlers:
 
     def _reload(self, given: _Arguments, answer: Answer) -> None:
         answer(list(self._desk.reload()))
+
+    def _why(self, given: _Arguments, answer: Answer) -> None:
+        answer(self._desk.why(given.source(needed=False)))
 
     def _metrics(self, given: _Arguments, answer: Answer) -> None:
         answer(self._desk.metrics())

@@ -9,46 +9,29 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from time import localtime, strftime, time
+from time import time
 from typing import Any
 
 from pyknockd import __version__
 from pyknockd.control import Refusal
-from pyknockd.control.client import NotReached, ask
-from pyknockd.control.protocol import Request
-from pyknockd.control.words import Colour, Painter, printable, span, table
+from pyknockd.control.client import NotReached, ask, lines
+from pyknockd.control.handlers import WATCH
+from pyknockd.control.protocol import Request, result_of
+from pyknockd.control.views import REFUSED, SHOW, Found, Screen, event_text
+from pyknockd.control.words import Painter, printable
 from pyknockd.doors import StoreError, read_past
 from pyknockd.model import Question
 from pyknockd.system.places import CONFIG_PATH, control_path, journal_of, stem_of
 from pyknockd.system.trust import withdraw_environment
 
-REFUSED, USAGE, NOT_REACHED = 1, 2, 3  # exit statuses
+USAGE, NOT_REACHED = 2, 3  # exit statuses
 _UNITS = {"s": 1, "": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _MOST_ROWS = 10_000
-
-_INTERFACE = {"come": "listening", "missing": "not there", "trouble": "in trouble"}
-
-# What came over the wire: an answer of control.answers, as JSON gives it.
-Found = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Screen:
-    """Where answers are shown: as JSON, or for people."""
-
-    as_json: bool
-    painter: Painter
-
-    def show(self, result: object, lines: Callable[[], Sequence[str]]) -> None:
-        """``result``, or, for people, ``lines`` of it."""
-        shown = [json.dumps(result)] if self.as_json else lines()
-        # As bytes: what is in a configuration need not be text in the encoding of a terminal.
-        data = "".join(f"{line}\n" for line in shown).encode("utf-8", "replace")
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
 
 
 def seconds(text: str) -> float:
@@ -67,6 +50,12 @@ def moment(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return time() - seconds(text)
+
+
+_EVENTS = {
+    "watch": "every event as it happens, with its cause, until Ctrl-C",
+    "why": "the last attempts, and for each why it did not open, and what to do",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     add("door", metavar="DOOR")
     add("seconds", metavar="TIME", type=seconds, help="how much longer: 90, 15min, 2h")
     command("reload", "have the files read again, and print the mistakes that they have")
+    for name, about in _EVENTS.items():
+        command(name, about)("source", metavar="ADDRESS", nargs="?")
     command("metrics", "what is counted, as OpenMetrics text")
     return parser
 
@@ -125,7 +116,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     request = Request(options.do, {**given, "who": who})
     try:
-        return _SHOW[options.do](ask(path, request), screen)
+        if options.do == WATCH:
+            return _watch(path, request, screen)
+        return SHOW[options.do](ask(path, request), screen)
     except Refusal as refusal:
         print(f"knockctl: {printable(str(refusal))}", file=sys.stderr)
         return REFUSED
@@ -154,6 +147,23 @@ def _who() -> str:
         return str(os.getuid())
 
 
+def _watch(path: Path, request: Request, screen: Screen) -> int:
+    """Until the daemon ends, or somebody has seen enough. Raises NotReached, and Refusal."""
+    told = lines(path, request, None)
+    with suppress(KeyboardInterrupt, BrokenPipeError):
+        result_of(next(told))
+        for line in told:
+            event = json.loads(line)
+            if screen.as_json or event.get("text"):
+                screen.show(event, partial(_watched, event, screen))
+    return 0
+
+
+def _watched(event: Found, screen: Screen) -> list[str]:
+    source = event.get("source", "")
+    return [f"{source}  {event_text(event, screen.painter)}".lstrip()]
+
+
 def _read_history(path: Path, given: Mapping[str, Any], screen: Screen) -> int:
     """The journal as it is, while no daemon runs."""
     question = Question(given.get("source"), given.get("door"), given.get("since"), _MOST_ROWS)
@@ -162,138 +172,8 @@ def _read_history(path: Path, given: Mapping[str, Any], screen: Screen) -> int:
     except StoreError as error:
         print(f"knockctl: no knockd runs, and its journal cannot be read: {error}", file=sys.stderr)
         return NOT_REACHED
-    return _show_history(rows, screen)
+    return SHOW["history"](rows, screen)
 
-
-def _show_status(found: Found, screen: Screen) -> int:
-    screen.show(found, lambda: list(_status_lines(found, screen.painter)))
-    return 0
-
-
-def _status_lines(found: Found, painter: Painter) -> list[str]:
-    text = str(found["text"])
-    colour = Colour.BAD if text.startswith("DEAF") else Colour.GOOD
-    lines = [
-        f"pyknockd {found['version']}, for {span(time() - found['since'])}: {painter.paint(text, colour)}",
-        f"attempts under way {found['attempts']}, packets dropped {found['packets_dropped']},"
-        f" first knocks left out {found['first_knocks_left_out']}",
-        "",
-        *table(
-            ("INTERFACE", "STATE", ""),
-            [
-                (one["name"], _INTERFACE.get(one["state"], one["state"]), one["text"])
-                for one in found["interfaces"]
-            ],
-            painter,
-        ),
-        "",
-        *table(
-            ("DOOR", "OPENED BY", "COMMANDS"),
-            [row for door in found["doors"] for row in _door_rows(door)],
-            painter,
-        ),
-    ]
-    if found["config"]:
-        said = [painter.paint(line, Colour.WARNING) for line in found["config"]]
-        lines += ["", f"{printable(found['config_path'])}:", *said]
-    return lines
-
-
-def _door_rows(door: Found) -> list[tuple[str, str, str]]:
-    proof = f"{door['proof']}, {door['steps']} steps in {span(door['timeout'])}"
-    ways = door["ways"] or ["run as programs"]
-    return [(door["name"], proof, ways[0]), *(("", "", way) for way in ways[1:])]
-
-
-def _show_doors(found: Sequence[Found], screen: Screen) -> int:
-    def lines() -> list[str]:
-        if not found:
-            return ["nobody is in"]
-        rows = [
-            (
-                *(visit["door"], visit["source"], _time(visit["since"]), _until(visit)),
-                *(visit["cause"], visit["closing"] or "by hand, or by another door"),
-            )
-            for visit in found
-        ]
-        return table(("DOOR", "SOURCE", "SINCE", "UNTIL", "HOW", "CLOSED BY"), rows, screen.painter)
-
-    screen.show(found, lines)
-    return 0
-
-
-def _show_history(found: Sequence[Found], screen: Screen) -> int:
-    def lines() -> list[str]:
-        rows = [
-            (
-                *(_time(past["opened"]), past["door"], past["source"]),
-                _time(past["closed"]) if past["closed"] else past["state"],
-                *(past["cause"] or "", _status(past["open_status"]), _status(past["close_status"])),
-            )
-            for past in found
-        ]
-        heads = ("OPENED", "DOOR", "SOURCE", "CLOSED", "WHY", "STATUS", "OF CLOSING")
-        return table(heads, rows, screen.painter) if rows else ["nothing is remembered of that"]
-
-    screen.show(found, lines)
-    return 0
-
-
-def _show_opened(found: Found | None, screen: Screen) -> int:
-    def lines() -> list[str]:
-        if found is None:
-            return ["its command has begun; who is in: knockctl doors"]
-        return [f"{printable(found['door'])} is open for {found['source']}, {_until(found)}"]
-
-    screen.show(found, lines)
-    return 0
-
-
-def _show_closed(found: Sequence[Found], screen: Screen) -> int:
-    lines = [printable(f"{one['door']}: closing for {one['source']}") for one in found]
-    screen.show(found, lambda: lines)
-    return 0
-
-
-def _show_reload(found: Sequence[str], screen: Screen) -> int:
-    def lines() -> list[str]:
-        if not found:
-            return ["the files are taken over"]
-        said = screen.painter.paint("not taken over: what held before holds", Colour.BAD)
-        return [*map(printable, found), said]
-
-    screen.show(found, lines)
-    return REFUSED if found else 0
-
-
-def _show_metrics(found: str, screen: Screen) -> int:
-    screen.show(found, found.splitlines)
-    return 0
-
-
-def _time(when: float) -> str:
-    return strftime("%Y-%m-%d %H:%M:%S", localtime(when))
-
-
-def _until(visit: Found) -> str:
-    until = visit["until"]
-    return "for ever" if until is None else f"{_time(until)} ({span(until - time())})"
-
-
-def _status(status: int | None) -> str:
-    return "" if status is None else str(status)
-
-
-_SHOW: dict[str, Callable[[Any, Screen], int]] = {
-    "status": _show_status,
-    "doors": _show_doors,
-    "history": _show_history,
-    "open": _show_opened,
-    "close": _show_closed,
-    "extend": _show_opened,
-    "reload": _show_reload,
-    "metrics": _show_metrics,
-}
 
 if __name__ == "__main__":
     sys.exit(main())

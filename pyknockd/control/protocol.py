@@ -61,6 +61,11 @@ def answer_line(result: object) -> bytes:
     return _line({"version": VERSION, "ok": True, "result": result})
 
 
+def event_line(value: object) -> bytes:
+    """The line of something that has happened, for whoever watches."""
+    return _line(value)
+
+
 def refusal_line(text: str) -> bytes:
     """The line that says why not."""
     return _line({"version": VERSION, "ok": False, "error": text})

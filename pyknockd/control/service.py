@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from pyknockd.control.handlers import Handlers
-from pyknockd.control.protocol import Refusal, answer_line, refusal_line, request_of
+from pyknockd.control.handlers import WATCH, Handlers
+from pyknockd.control.protocol import Refusal, answer_line, event_line, refusal_line, request_of
 from pyknockd.control.server import MOST_ANSWER_BYTES, Asked, Server
 
 
@@ -36,10 +36,18 @@ class Service:
         self._server.close()
 
     def _answer(self, asked: Asked) -> None:
+        answer = partial(self._send, asked.client)
         try:
-            self._handlers.handle(request_of(asked.line), partial(self._send, asked.client))
+            request = request_of(asked.line)
+            if request.do == WATCH:
+                self._server.keep(asked.client)
+            self._handlers.handle(request, answer, partial(self._stream, asked.client))
         except Refusal as refusal:
             self._server.send(asked.client, refusal_line(str(refusal)))
+
+    def _stream(self, client: int, value: object) -> bool:
+        self._server.send(client, event_line(value))
+        return self._server.is_there(client)
 
     def _send(self, client: int, result: object) -> None:
         line = refusal_line(str(result)) if isinstance(result, Refusal) else answer_line(result)

@@ -48,6 +48,7 @@ from pyknockd.model.events import (
     Stopping,
     Trouble,
 )
+from pyknockd.report.remedies import remedy_of
 from pyknockd.report.sentences import sentence_of
 from pyknockd.report.subjects import door_of, source_of
 
@@ -97,7 +98,12 @@ _DIGITS = 6  # behind the point of a time: packets have no more
 
 
 def json_line(event: Event, epoch: float = 0.0) -> str:
-    """One line, without its end: an object with what there is to say of ``event``.
+    """One line, without its end: an object with what there is to say of ``event``."""
+    return json.dumps(json_value(event, epoch))
+
+
+def json_value(event: Event, epoch: float = 0.0) -> dict[str, object]:
+    """What there is to say of ``event``, by names that JSON knows the values of.
 
     ``epoch`` is what has to be added to the event's time for it to count from 1970.
     """
@@ -109,8 +115,11 @@ def json_line(event: Event, epoch: float = 0.0) -> str:
     if isinstance(event, Standing) and event.cause is StandingCause.RENEWED:
         said["event"] = "renewed"
     said.update(_what(event, epoch))
+    remedy = remedy_of(event)
+    if remedy:
+        said["remedy"] = remedy
     said["text"] = sentence_of(event)
-    return json.dumps(said)
+    return said
 
 
 def _what(event: Event, epoch: float) -> dict[str, object]:

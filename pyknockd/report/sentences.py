@@ -30,6 +30,7 @@ from pyknockd.model.events import (
     StandingCause,
 )
 from pyknockd.report.lines import lines_of
+from pyknockd.report.subjects import door_of
 
 _FLAG_BITS = 0x3F
 
@@ -39,7 +40,8 @@ def sentence_of(event: Event) -> str:
     writer = _WRITERS.get(type(event))
     if writer is not None:
         return str(writer(event))
-    return "; ".join(line.text for line in lines_of(event))
+    door = f"{door_of(event)}: "
+    return "; ".join(line.text.removeprefix(door) for line in lines_of(event))
 
 
 def _stage(event: StageReached) -> str:

@@ -56,6 +56,15 @@ class Told:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many sources are remembered, and of each how many events, its first and its last."""
+
+    sources: int = MOST_SOURCES
+    first: int = MOST_FIRST
+    last: int = MOST_LAST
+
+
 @dataclass(slots=True)
 class _Source:
     """What is kept of a source, and how many events between its first and its last are not."""
@@ -64,13 +73,13 @@ class _Source:
     last: deque[Event] | None = None
     left_out: int = 0
 
-    def add(self, event: Event) -> None:
-        if len(self.first) < MOST_FIRST:
+    def add(self, event: Event, bounds: Bounds) -> None:
+        if len(self.first) < bounds.first:
             self.first.append(event)
             return
         if self.last is None:
-            self.last = deque(maxlen=MOST_LAST)
-        if len(self.last) == MOST_LAST:
+            self.last = deque(maxlen=bounds.last)
+        if len(self.last) == bounds.last:
             self.left_out += 1
         self.last.append(event)
 
@@ -78,8 +87,9 @@ class _Source:
 class Story:
     """Reads events, and tells the stories that they make."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds = Bounds()) -> None:
         self.openings = 0
+        self._bounds = bounds
         self._beginners: OrderedDict[str, _Source] = OrderedDict()
         self._further: OrderedDict[str, _Source] = OrderedDict()
         self._has_forgotten = False
@@ -103,7 +113,14 @@ class Story:
             known = self._beginner(source)
             if not isinstance(event, NotHeard) and getattr(event, "stage", 2) > 1:
                 self._further[source] = self._beginners.pop(source)
-        known.add(event)
+        known.add(event, self._bounds)
+
+    def events(self, source: str | None) -> list[Event]:
+        """What is remembered, of one source or of all, in the order of their times."""
+        both = (self._beginners, self._further)
+        found = [one for table in both for name, one in table.items() if source in (None, name)]
+        events = [event for one in found for event in (*one.first, *(one.last or ()))]
+        return sorted(events, key=lambda event: event.time)
 
     def lines(self, time_text: TimeText) -> Iterator[Told]:
         """The stories, in the order in which they began."""
@@ -116,7 +133,8 @@ class Story:
                 yield Told(Kind.LEFT_OUT, f"  … {source.left_out:,} more, left out …")
             yield from _told(source.last or (), time_text)
         if self._has_forgotten:
-            text = f"and others: of so many sources {MOST_SOURCES:,} are told of, those that came furthest"
+            most = f"{self._bounds.sources:,}"
+            text = f"and others: of so many sources {most} are told of, those that came furthest"
             yield Told(Kind.LEFT_OUT, text)
         if self._left_out:
             yield Told(Kind.LEFT_OUT, sentence_of(FirstKnocksLeftOut(0.0, self._left_out)))
@@ -125,7 +143,7 @@ class Story:
         known = self._beginners.get(source)
         if known is not None:
             return known
-        if len(self) >= MOST_SOURCES:
+        if len(self) >= self._bounds.sources:
             (self._beginners or self._further).popitem(last=False)
             self._has_forgotten = True
         self._beginners[source] = _Source()

@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from pyknockd.control.knockctl import _SHOW
+from pyknockd.control.handlers import WATCH
 from pyknockd.control.protocol import Request, request_line
-from tests.support.doors import KINDS, door, ssh
-from tests.support.lab import CLIENT_4, CLIENT_6, ROOT, Lab, Running, until
+from pyknockd.control.views import SHOW
+from tests.support.doors import KINDS, door, knock_as, ssh
+from tests.support.lab import CLIENT_4, CLIENT_6, PATIENCE, ROOT, Lab, Running, until
 from tests.support.nobody import NOBODY, copy_for_nobody
 
 ELSE = "10.77.0.99"
@@ -393,6 +394,65 @@ def test_a_socket_left_over_by_a_crash_is_taken_over_and_a_stop_leaves_none(host
     assert not path.exists()
 
 
+# --- why it did not open ------------------------------------------------------------------------
+
+
+def brought_about(hosts: Lab) -> list[str]:
+    """Each cause in turn, by packets; and what it is called."""
+    hosts.knock(7000, 9000)
+    hosts.knock(8000)
+    knock_as(hosts, "10.77.9.9", 7000)
+    return ["wrong-port", "no-attempt", "denied"]
+
+
+def test_whoever_watches_and_whoever_asks_afterwards_are_told_the_same_causes(hosts: Lab) -> None:
+    (hosts.folder / "pyknockd.yaml").write_text("doors:\n  ssh:\n    deny: [10.77.9.9]\n")
+    desk = start(hosts, NAMED_SSH)
+    with connected(desk.socket) as connection, connection.makefile("rb") as lines:
+        connection.sendall(b'{"version": 1, "do": "watch"}\n')
+        assert json.loads(lines.readline())["result"] == {"watching": None}
+        causes = brought_about(hosts)
+        seen: list[dict[str, object]] = []
+        while not any(event.get("cause") == "denied" for event in seen):
+            seen.append(json.loads(lines.readline()))
+    watched = [(event["event"], event.get("cause")) for event in seen]
+    asked = [json.loads(line) for line in desk("why", "--json").splitlines()]
+    found = [event.get("cause") for event in asked]
+    assert [cause for cause in causes if cause not in found] == []
+    told = {(event["event"], event.get("cause")) for event in asked}
+    assert {pair for pair in watched if pair[1] in causes} <= told
+    assert all(event["remedy"] for event in asked if event.get("cause") in causes)
+    (line,) = [json.loads(line) for line in desk("why", "10.77.9.9", "--json").splitlines()]
+    assert (line["source"], line["cause"]) == ("10.77.9.9", "denied")
+
+
+def test_a_watcher_who_reads_nothing_holds_up_nobody(hosts: Lab) -> None:
+    desk = start(hosts, NAMED_SSH)
+    with connected(desk.socket) as connection:
+        connection.sendall(b'{"version": 1, "do": "watch"}\n')
+        for _ in range(300):
+            knock_as(hosts, "10.77.3.1", 7000, 9000)
+        hosts.knock(7000, 8000, 9000)
+        until(lambda: hosts.rules("iptables-nft"), "the door opens")
+
+
+def test_the_program_shows_events_until_the_daemon_ends(hosts: Lab) -> None:
+    desk = start(hosts, NAMED_SSH)
+    words = [sys.executable, "-m", "pyknockd.control.knockctl", "--socket", str(desk.socket)]
+    watching = hosts.spawn([*words, "watch", CLIENT_4])
+    until(lambda: desk.json("status"), "it answers")
+    hosts.knock(7000, 9000)
+
+    def is_shown() -> bool:
+        hosts.knock(7000, 9000)
+        return "9000 came where 8000 was due" in watching.text()
+
+    until(is_shown, "it is shown")
+    assert desk.daemon.stop() == 0
+    assert watching.process.wait(PATIENCE) == 0
+    assert "shutting down" in watching.text()
+
+
 # --- what the manual page says --------------------------------------------------------------------
 
 
@@ -403,7 +463,7 @@ NAMED_SSH = ssh("iptables-nft", timed=300).replace("openSSH", "ssh")
 def test_each_example_of_the_manual_page_works(hosts: Lab) -> None:
     desk = start(hosts, NAMED_SSH)
     examples = re.findall(r"^knockctl (.*)$", MANUAL.partition(".SH EXAMPLES")[2], re.MULTILINE)
-    assert {example.split()[0] for example in examples} == set(_SHOW)
+    assert {example.split()[0] for example in examples} == set(SHOW)
     for example in examples:
         assert desk(*example.split()), example
 
@@ -411,15 +471,18 @@ def test_each_example_of_the_manual_page_works(hosts: Lab) -> None:
 def test_each_line_of_the_manual_page_is_understood(hosts: Lab) -> None:
     desk = start(hosts, NAMED_SSH)
     requests = re.findall(r'^\{"version": 1, "do".*\}$', MANUAL, re.MULTILINE)
-    assert {json.loads(request)["do"] for request in requests} == set(_SHOW)
+    assert {json.loads(request)["do"] for request in requests} == {*SHOW, WATCH}
+    shh = b'{"version": 1, "do": "close", "door": "shh", "source": "::1"}\n'
+    refusal = '{"version": 1, "ok": false, "error": "no door is called shh; there are: ssh"}'
     with connected(desk.socket) as connection, connection.makefile("rb") as answers:
-        for request in requests:
+        # Last the one upon which nothing else is asked.
+        for request in sorted(requests, key=lambda one: WATCH in one):
+            if WATCH in request:
+                connection.sendall(shh)
+                assert next(answers).decode() == f"{refusal}\n"
             connection.sendall(f"{request}\n".encode())
             answer = json.loads(next(answers))
             assert (answer["version"], answer["ok"]) == (1, True), (request, answer)
-        connection.sendall(b'{"version": 1, "do": "close", "door": "shh", "source": "::1"}\n')
-        refusal = '{"version": 1, "ok": false, "error": "no door is called shh; there are: ssh"}'
-        assert next(answers).decode() == f"{refusal}\n"
     assert refusal in MANUAL
     assert "ssh: opened by hand, by alice" in desk.daemon.text()
 

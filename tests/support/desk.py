@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyknockd.control import Refusal, Status, Visit
+from pyknockd.control import Refusal, Status, Stream, Visit
 from pyknockd.model import Past, Question
 
 
@@ -41,4 +41,10 @@ class NoDesk:
         raise NotImplementedError
 
     def metrics(self) -> str:
+        raise NotImplementedError
+
+    def why(self, source: str | None) -> list[dict[str, object]]:
+        raise NotImplementedError
+
+    def watch(self, source: str | None, stream: Stream) -> None:
         raise NotImplementedError

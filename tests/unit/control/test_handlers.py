@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyknockd.control.answers import Interface, Status, Visit
 from pyknockd.control.handlers import MOST_ROWS, MOST_SECONDS, Handlers
 from pyknockd.control.protocol import Refusal, Request
+from pyknockd.control.watchers import Stream
 from pyknockd.model import Past, Question
 from tests.support.desk import NoDesk
 
@@ -59,11 +60,37 @@ class Noting(NoDesk):
     def metrics(self) -> str:
         return "# EOF\n"
 
+    def why(self, source: str | None) -> list[dict[str, object]]:
+        return [{"event": "stage", "source": source}]
+
+    def watch(self, source: str | None, stream: Stream) -> None:
+        self.asked.append(source)
+        assert not stream({"event": "stage"})
+
+
+def nobody(value: object) -> bool:
+    """Who has gone already."""
+    return False
+
+
+def test_who_watches_is_answered_first_and_is_heard_of_by_the_desk() -> None:
+    desk = Noting()
+    assert ask("watch", desk) == {"watching": None}
+    assert ask("watch", desk, source="2001:DB8::0:1") == {"watching": "2001:db8::1"}
+    assert desk.asked == [None, "2001:db8::1"]
+    with pytest.raises(Refusal):
+        ask("watch", desk, source="home")
+
+
+def test_why_is_asked_of_one_source_or_of_all() -> None:
+    assert ask("why") == [{"event": "stage", "source": None}]
+    assert ask("why", source="192.0.2.7") == [{"event": "stage", "source": "192.0.2.7"}]
+
 
 def ask(do: str, desk: Noting | None = None, **arguments: object) -> object:
     """The answer, as it goes over the wire."""
     answers: list[object] = []
-    Handlers(desk or Noting()).handle(Request(do, arguments), answers.append)
+    Handlers(desk or Noting()).handle(Request(do, arguments), answers.append, nobody)
     (found,) = answers
     return found if isinstance(found, Refusal) else json.loads(json.dumps(found))
 
@@ -102,7 +129,7 @@ def test_what_is_asked_for_arrives() -> None:
 def test_what_nobody_knows_is_refused_with_what_there_is() -> None:
     with pytest.raises(Refusal) as caught:
         ask("explode")
-    text = "status, doors, history, open, close, extend, reload, metrics"
+    text = "status, doors, history, open, close, extend, reload, metrics, why, watch"
     assert str(caught.value) == f"nothing is called explode; there are: {text}"
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pyknockd.control.knockctl import _SHOW
+from pyknockd.control.handlers import WATCH
+from pyknockd.control.views import SHOW
 from tests.support.lab import ROOT
 
 OPTION = re.compile(r"(?<![\w-])--?\w[\w-]*")
@@ -44,8 +45,8 @@ def test_every_option_is_completed(program: str, module: str) -> None:
 def test_every_command_of_knockctl_is_completed_and_the_options_of_each() -> None:
     helps = [
         said_by(".control.knockctl"),
-        *(said_by(".control.knockctl", command) for command in _SHOW),
+        *(said_by(".control.knockctl", command) for command in (*SHOW, WATCH)),
     ]
     options = set(OPTION.findall("".join(helps)))
     assert {"--json", "--since"} < options
-    assert options | set(_SHOW) == set(" ".join(offered_by("knockctl")).split())
+    assert options | {*SHOW, WATCH} == set(" ".join(offered_by("knockctl")).split())

@@ -24,6 +24,7 @@ from pyknockd.model.events import (
     StandingCause,
     Stopping,
 )
+from pyknockd.report import remedies
 from pyknockd.report.jsonlines import WORDS, json_line
 from tests.support.lab import ROOT
 
@@ -50,6 +51,7 @@ MANUAL = (ROOT / "debian" / "knockd.1").read_text().replace("\\-", "-")
                 "protocol": "tcp",
                 "destination": "10.0.0.1",
                 "text": "ended at stage 2: 7000 came again where 9000 was due",
+                "remedy": remedies._ENDS[EndCause.WRONG_PORT],
             },
         ),
         (
