@@ -84,9 +84,9 @@ class ClosedCause(Enum):
 class HandAction(Enum):
     """What somebody does by hand."""
 
-    OPEN = "open"
-    CLOSE = "close"
-    EXTEND = "extend"
+    OPEN = "opened"
+    CLOSE = "closed"
+    EXTEND = "extended"
 
 
 class InterfaceState(Enum):

@@ -249,9 +249,8 @@ def _alerted(event: Alerted) -> Iterator[Line]:
 
 
 def _by_hand(event: ByHand) -> Iterator[Line]:
-    done = _BY_HAND[event.action]
     longer = f" by {event.seconds:g} s" if event.action is HandAction.EXTEND else ""
-    yield Line(f"{event.door}: {done}{longer} by hand, by {event.who}", event.source)
+    yield Line(f"{event.door}: {event.action.value}{longer} by hand, by {event.who}", event.source)
 
 
 def _closed(event: Closed) -> Iterator[Line]:
@@ -330,12 +329,6 @@ def _fault(event: InternalFault) -> Iterator[Line]:
 def _stopping(event: Stopping) -> Iterator[Line]:
     yield Line("shutting down")
 
-
-_BY_HAND = {
-    HandAction.OPEN: "opened",
-    HandAction.CLOSE: "closed",
-    HandAction.EXTEND: "extended",
-}
 
 # Each writer takes the events of its own type.
 _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
