@@ -33,7 +33,7 @@ from pyknockd.model.events import (
     Stopping,
 )
 from pyknockd.proof import Marked, Proofs
-from pyknockd.report import State, Status, TextFile
+from pyknockd.report import Alarms, State, Status, TextFile
 from pyknockd.system.clock import shown
 from pyknockd.system.faults import Faults
 from pyknockd.system.worker import Worker
@@ -66,7 +66,8 @@ class Daemon:
         self._marked: list[Marked] = []
         self._doors = Doors(world.journal, config.extras.limits)
         desk = Desk(self._house())
-        self._readers = (world.report, self._state, desk)
+        self._alarms = Alarms(config.extras.alerts)
+        self._readers = (world.report, self._state, desk, self._alarms)
         self._metrics = TextFile(desk.metrics)
         self._proofs = self._make_proofs(config)
         self._flood = Flood(lambda source: self._proofs.knows(source), 0, 0, 0.0)
@@ -97,6 +98,7 @@ class Daemon:
         self._tell(self._proofs.disabled(now))
         self._tell(self._doors.recover(now))
         self._hand_out()
+        self._alarms.run("on_start", self._config.extras.on_start, now)
         self._report.flush(now)
         self._report.log.settle()
 
@@ -116,8 +118,8 @@ class Daemon:
         self._notify.stopping()
         if self._config.extras.timers is Timers.CLOSE or not self._world.journal.is_kept:
             self._close_doors()
-        now = monotonic()
-        self._tell([Stopping(now)])
+        self._run_on_stop()
+        self._tell([Stopping(monotonic())])
         self._hand_out()
         if self._service is not None:
             self._service.close()
@@ -130,6 +132,8 @@ class Daemon:
         finally:
             self._hand_out()
         now = monotonic()
+        self._tell(self._alarms.work(now))
+        self._hand_out()
         self._report.flush(now)
         self._tell_manager(now)
 
@@ -199,6 +203,7 @@ class Daemon:
             self._report.next_deadline(now),
             self._capture.next_deadline(),
             self._notify.next_deadline(),
+            self._alarms.next_deadline(),
             self._metrics.next_deadline(),
             None if self._service is None else self._service.next_deadline(),
         )
@@ -238,6 +243,7 @@ class Daemon:
         self._tell(self._proofs.end(now))
         self._proofs = proofs
         self._heed_extras(config)
+        self._alarms.heed(config.extras.alerts)
         self._tell(self._doors.prepare(config.doors, now))
         interfaces = (old.interface, old.extras.interfaces)
         changed = interfaces != (config.interface, config.extras.interfaces)
@@ -287,6 +293,15 @@ class Daemon:
         self._flood.rate, self._flood.most = limits.first_knocks, limits.attempts
         # What was put aside for longer is of no more use to any attempt.
         self._flood.patience = max((door.timeout for door in config.doors), default=0.0)
+
+    def _run_on_stop(self) -> None:
+        now = monotonic()
+        deadline = now + STOP_SECONDS
+        self._alarms.run("on_stop", self._config.extras.on_stop, now)
+        while self._alarms.is_busy and now < deadline:
+            self._only_signals.select(_STOP_POLL_SECONDS)
+            now = monotonic()
+            self._tell(self._alarms.work(now))
 
     def _close_doors(self) -> None:
         now = monotonic()

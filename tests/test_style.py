@@ -27,7 +27,14 @@ SHELLS = {
     *("firewall", "firewall.firewall", "firewall.program", "firewall.services"),
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
     *("proof", "proof.onetime", "proof.proofs"),
-    *("report", "report.hostnames", "report.log", "report.log_file", "report.reader"),
+    *(
+        "report",
+        "report.alarms",
+        "report.hostnames",
+        "report.log",
+        "report.log_file",
+        "report.reader",
+    ),
     *("report.terminal", "report.textfile"),
     *("system.background", "system.claim", "system.clock", "system.first_process"),
     *("system.netns", "system.outputs", "system.places", "system.process", "system.python"),
@@ -82,6 +89,7 @@ BY_FACES_ONLY = {
 # Longer ones: the table of knockd.conf's keys, all transitions of an attempt, of an opening and of a
 # change under way, what happens and what the log says of it.
 LONG_MODULES = {
+    "daemon": 320,
     "doors.lifetime": 400,
     "config.knockd_conf": 400,
     "proof.sequence": 400,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyknockd.config import nodes, policies
+from pyknockd.config import hooks, nodes, policies
 from pyknockd.config.nodes import Node, Remarks, Scalar
 from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Timers
 
@@ -36,6 +36,9 @@ def parse(text: str) -> tuple[Extras, tuple[Remark, ...]]:
             "doors": draft.set_doors,
             "control": draft.set_control,
             "metrics": draft.set_metrics,
+            "alerts": draft.set_alerts,
+            "on_start": draft.set_on_start,
+            "on_stop": draft.set_on_stop,
         }
         nodes.read_table(root, setters, "the file", draft.remarks)
     return draft.extras, tuple(draft.remarks.found)
@@ -66,6 +69,17 @@ class _Draft:
         last_good = nodes.yes_or_no(node, "", self.remarks)
         if last_good is not None:
             self.extras = replace(self.extras, last_good=last_good)
+
+    def set_alerts(self, node: Node) -> None:
+        self.extras = replace(self.extras, alerts=hooks.alerts_of(node, self.remarks))
+
+    def set_on_start(self, node: Node) -> None:
+        commands = hooks.commands_of(node, "on_start", self.remarks)
+        self.extras = replace(self.extras, on_start=commands)
+
+    def set_on_stop(self, node: Node) -> None:
+        commands = hooks.commands_of(node, "on_stop", self.remarks)
+        self.extras = replace(self.extras, on_stop=commands)
 
     def set_control(self, node: Node) -> None:
         self.extras = replace(self.extras, control=self._path(node))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from pyknockd.model.alerts import Alert
 from pyknockd.model.doors import Door
 from pyknockd.model.policy import Policy
 
@@ -73,6 +74,9 @@ class Extras:
     timers: Timers = Timers.KEEP
     last_good: bool = False
     doors: tuple[DoorSettings, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    on_start: tuple[str, ...] = ()
+    on_stop: tuple[str, ...] = ()
     control: str | None = None
     metrics_file: str | None = None
 

@@ -345,6 +345,17 @@ class Alerted:
 
 
 @dataclass(frozen=True, slots=True)
+class HookEnded:
+    """A command that is no door's, but ``name``'s, has failed; ``problem`` says why it was not run."""
+
+    time: float
+    name: str
+    command: str
+    status: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ByHand:
     """``who`` has ``door`` opened or closed for ``source``, or extended by so many ``seconds``."""
 
@@ -532,5 +543,5 @@ DaemonEvent = (
     | InternalFault
     | Stopping
 )
-OpeningEvent = Alerted | ByHand | Standing | Closed
+OpeningEvent = Alerted | HookEnded | ByHand | Standing | Closed
 Event = AttemptEvent | ChangeEvent | OpeningEvent | CaptureEvent | DaemonEvent

@@ -1,5 +1,6 @@
 """Event → what people and programs read."""
 
+from pyknockd.report.alarms import Alarms
 from pyknockd.report.jsonlines import json_line, json_value
 from pyknockd.report.lines import Priority
 from pyknockd.report.log import Log
@@ -13,6 +14,7 @@ from pyknockd.report.terminal import Bar, Page
 from pyknockd.report.textfile import TextFile
 
 __all__ = [
+    "Alarms",
     "Bar",
     "Bounds",
     "Kind",

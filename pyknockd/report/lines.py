@@ -31,6 +31,7 @@ from pyknockd.model.events import (
     FirewallPrepared,
     GivenUp,
     HandAction,
+    HookEnded,
     InterfaceChanged,
     InterfaceState,
     InternalFault,
@@ -248,6 +249,11 @@ def _alerted(event: Alerted) -> Iterator[Line]:
         yield _warning(f"{event.door}: alert: {alert.when.value}, {times}", event.source)
 
 
+def _hook_ended(event: HookEnded) -> Iterator[Line]:
+    why = event.problem or f"non-zero status code ({event.status})"
+    yield _error(f"{event.name}: command failed: {why}: {event.command}")
+
+
 def _by_hand(event: ByHand) -> Iterator[Line]:
     longer = f" by {event.seconds:g} s" if event.action is HandAction.EXTEND else ""
     yield Line(f"{event.door}: {event.action.value}{longer} by hand, by {event.who}", event.source)
@@ -353,6 +359,7 @@ _WRITERS: dict[type, Callable[..., Iterator[Line]]] = {
     ClosingFailed: _closing_failed,
     Alerted: _alerted,
     ByHand: _by_hand,
+    HookEnded: _hook_ended,
     Closed: _closed,
     InterfaceChanged: _interface,
     PacketsDropped: _dropped,

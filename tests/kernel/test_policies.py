@@ -142,3 +142,19 @@ def test_settings_are_taken_over_whole_or_not_at_all(hosts: Lab, settings: Path)
     hosts.knock(7000)
     daemon.wait_for("10.77.3.1: d: OPEN SESAME")
     assert f"{CLIENT_4}: d" not in daemon.text()
+
+
+def test_an_alert_is_logged_and_runs_its_command(hosts: Lab, settings: Path) -> None:
+    policy = (
+        "alerts:\n  - {when: failed, count: 3, within: 60, command: echo told-%IP%-%DOOR%}\n"
+        "on_start: echo it-starts\non_stop: [echo it-stops, exit 3]\n"
+    )
+    daemon = start(hosts, settings, ssh("iptables-nft"), policy)
+    daemon.wait_for("it-starts")
+    for _ in range(3):
+        knock_as(hosts, "10.77.3.1", 7000, 9000)
+    daemon.wait_for("10.77.3.1: openSSH: alert: failed, 3 times within 60 s")
+    daemon.wait_for("told-10.77.3.1-openSSH")
+    assert daemon.stop() == 0
+    assert "it-stops" in daemon.text()
+    assert "on_stop: command failed: non-zero status code (3): exit 3" in daemon.text()

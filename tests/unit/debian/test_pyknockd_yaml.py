@@ -21,9 +21,22 @@ def examples() -> list[str]:
 
 
 def test_what_the_page_gives_as_the_defaults_are_the_defaults() -> None:
-    extras, remarks = parse(examples()[0].replace("doors: {}", ""))
+    empty = re.compile(r"^(doors|metrics|alerts|on_start|on_stop): .*\n", re.MULTILINE)
+    extras, remarks = parse(empty.sub("", examples()[0]))
     assert remarks == ()
-    assert extras == Extras(interfaces=("auto",))
+    assert extras == Extras(interfaces=("auto",), control="/run/knockd/control")
+
+
+def test_the_page_gives_each_key_of_the_file() -> None:
+    given = re.findall(r"^(\w+):", examples()[0], re.MULTILINE)
+    (mistake,) = parse("nothing: 1")[1]
+    assert set(given) == set(mistake.text.partition("There are ")[2].split(", "))
+
+
+def test_the_example_of_alerts_is_read_without_a_mistake() -> None:
+    extras, remarks = parse(examples()[2])
+    assert remarks == ()
+    assert [alert.count for alert in extras.alerts] == [20, 1]
 
 
 def test_the_example_of_doors_is_read_without_a_mistake() -> None:

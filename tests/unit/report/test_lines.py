@@ -174,6 +174,19 @@ OWN_WORDS: list[tuple[e.Event, list[Line]]] = [
         [Line("ssh: alert: failed, 20 times within 60 s", ME)],
     ),
     (
+        e.HookEnded(0, "on_start", "mount /srv", 3),
+        [
+            Line(
+                "on_start: command failed: non-zero status code (3): mount /srv",
+                audience=ALARM,
+            )
+        ],
+    ),
+    (
+        e.HookEnded(0, "alert failed", "tell", 127, "too many run already"),
+        [Line("alert failed: command failed: too many run already: tell", audience=ALARM)],
+    ),
+    (
         e.CommandKilled(0, OPENING),
         [
             Line(
@@ -330,7 +343,7 @@ ERRORS = (
         e.ClosingFailed,
         e.ConfigRefused,
     ),
-    e.InternalFault,
+    *(e.HookEnded, e.InternalFault),
 )
 WARNINGS = (
     *(e.SequenceChanged, e.CommandHung, e.CommandWaits, e.LockHeld, e.RuleHidden, e.Closed),
