@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Protocol
 
-from pyknockd.config.access_values import VALUES, Draft, ValueMistakeError, finish, is_yes
+from pyknockd.config.access_stanza import Draft, finish
+from pyknockd.config.access_values import VALUES, ValueMistakeError, is_yes
 from pyknockd.model import Remark, Severity
 from pyknockd.model.access import Access
 

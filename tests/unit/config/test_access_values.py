@@ -1,11 +1,11 @@
-"""What a whole stanza comes to."""
+"""What each value says."""
 
 from __future__ import annotations
 
 import pytest
 
-from pyknockd.config.access_values import VALUES, Draft, ValueMistakeError, finish, is_yes
-from tests.support.spa import SSH
+from pyknockd.config.access_stanza import Draft
+from pyknockd.config.access_values import VALUES, ValueMistakeError, is_yes
 
 
 def draft(**values: str) -> Draft:
@@ -14,19 +14,6 @@ def draft(**values: str) -> Draft:
         made.seen.add(name)
         VALUES[name](made, value)
     return made
-
-
-def test_a_stanza_that_is_whole_is_an_access() -> None:
-    made = draft(KEY="a key of sixteen octets", HMAC_KEY="another of sixteen", OPEN_PORTS="tcp/22")
-    access = finish(made)
-    assert access is not None and access.open_ports == (SSH,)
-    assert (made.mistakes, made.warnings) == ([], [])
-
-
-def test_every_thing_that_is_missing_is_named_at_once() -> None:
-    made = draft()
-    assert finish(made) is None
-    assert len(made.mistakes) == 3
 
 
 def test_zero_seconds_are_the_default() -> None:

@@ -152,7 +152,7 @@ def test_the_openssl_command_gives_the_same_codes() -> None:
     for program in ("openssl", "bash"):
         if shutil.which(program) is None:
             pytest.skip(f"needs {program}")
-    chosen = samples(TIMES // 5)
+    chosen = samples(TIMES // 10)
     lines = [f"{one.secret.octets.hex()} {time_step(one.seconds)} {one.digits}\n" for one in chosen]
     words = ["bash", "-c", SHELL]
     done = subprocess.run(words, input="".join(lines), capture_output=True, text=True, check=True)
