@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import random
+import time
 import timeit
+from pathlib import Path
 
 import pytest
 
 from pyknockd.model.access import Keys, Secret
+from pyknockd.proof.replays import Replays, Use
 from pyknockd.proof.spa import Reason, Refusal, Spa
-from tests.support.spa import ARRIVAL, access, packet
+from tests.support.replays import digest, fill
+from tests.support.spa import ARRIVAL, NOW, access, packet
 
 TIMES, REPEATS = 2_000, 5
 
@@ -44,3 +48,24 @@ def test_what_a_good_packet_costs(capsys: pytest.CaptureFixture[str]) -> None:
     spent = microseconds(Spa([access()]), packet())
     with capsys.disabled():
         print(f"\nSPA, a good packet: {spent:.1f} µs")
+
+
+def test_what_a_file_of_200_000_used_packets_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "used.db"
+    replays = Replays(path, 120)
+    replays.open(NOW - 1)
+    replays.close()
+    fill(path, range(0, 200_000 * 7_919, 7_919), NOW)
+    begin = time.perf_counter()
+    replays.open(NOW)
+    opened = time.perf_counter()
+    assert replays.use(digest(7_919), NOW, NOW) is Use.REPLAYED
+    assert [replays.use(digest(n), NOW, NOW) for n in range(1, 101)] == [Use.NEW] * 100
+    used = (time.perf_counter() - opened) / 101
+    with capsys.disabled():
+        print(
+            f"\n200,000 used packets: {path.stat().st_size / 1e6:.0f} MB, opened in"
+            f" {(opened - begin) * 1e3:.0f} ms, one more on the disk in {used * 1e3:.2f} ms"
+        )

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 from pyknockd.proof.replays import Replays, ReplaysError, Use
 from tests.support.lab import ROOT
+from tests.support.replays import digest, fill
 
 NOW, WINDOW = 1_800_000_000, 120
 LATER = NOW + 10
@@ -26,10 +26,6 @@ LATER = NOW + 10
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "used.db"
-
-
-def digest(number: int) -> bytes:
-    return number.to_bytes(32, "big")
 
 
 def opened(path: Path, now: float = NOW) -> Replays:
@@ -41,14 +37,6 @@ def opened(path: Path, now: float = NOW) -> Replays:
 def entries(path: Path) -> int:
     with closing(sqlite3.connect(path)) as database:
         return int(database.execute("SELECT count(*) FROM used").fetchone()[0])
-
-
-def fill(path: Path, numbers: range) -> None:
-    """As if all of them had been used, in less time."""
-    with closing(sqlite3.connect(path)) as database:
-        rows = ((digest(number), LATER) for number in numbers)
-        database.executemany("INSERT INTO used VALUES (?, ?)", rows)
-        database.commit()
 
 
 def test_a_packet_is_new_once(path: Path) -> None:
@@ -120,7 +108,7 @@ def test_a_damaged_file_is_put_aside_and_what_was_stamped_before_is_refused(path
 
 def test_a_cut_file_is_no_loss_that_goes_unnoticed(path: Path) -> None:
     opened(path).close()
-    fill(path, range(2_000))
+    fill(path, range(2_000), LATER)
     whole = path.read_bytes()
     for size in (0, 1, 100, 4_096, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
@@ -239,22 +227,3 @@ def test_killed_at_any_instant_it_has_kept_all_that_was_said_to_be_new(path: Pat
         assert answers == {Use.REPLAYED}
         replays.close()
     assert len(said) > 12
-
-
-def test_two_hundred_thousand_entries_cost_nothing_to_speak_of(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    opened(path).close()
-    fill(path, range(0, 200_000 * 7_919, 7_919))
-    begin = time.perf_counter()
-    replays = opened(path)
-    loaded = time.perf_counter()
-    assert replays.use(digest(7_919), LATER, LATER) is Use.REPLAYED
-    assert replays.use(digest(1), LATER, LATER) is Use.NEW
-    used = time.perf_counter()
-    size = path.stat().st_size / 1e6
-    with capsys.disabled():
-        print(
-            f"\n200,000 used packets: {size:.0f} MB, opened in {(loaded - begin) * 1e3:.0f} ms,"
-            f" two packets in {(used - loaded) * 1e3:.1f} ms"
-        )
