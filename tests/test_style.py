@@ -26,25 +26,24 @@ SHELLS = {
     *("doors", "doors.doors", "doors.journal", "doors.rehearsal", "doors.runner", "doors.store"),
     *("firewall", "firewall.firewall", "firewall.program", "firewall.services"),
     *("firewall.legacy.tables", "firewall.nft.netlink", "firewall.nft.tables"),
-    *("proof", "proof.onetime", "proof.proofs"),
-    *(
-        "report",
-        "report.alarms",
-        "report.hostnames",
-        "report.log",
-        "report.log_file",
-        "report.reader",
-    ),
+    *("proof", "proof.onetime", "proof.proofs", "proof.replays"),
+    *("report", "report.alarms", "report.hostnames", "report.log", "report.log_file"),
+    "report.reader",
     *("report.terminal", "report.textfile"),
     *("system.background", "system.claim", "system.clock", "system.first_process"),
     *("system.netns", "system.outputs", "system.places", "system.process", "system.python"),
     *("system.signals", "system.systemd", "system.trust", "system.worker"),
 }
-# inet_ntop and inet_pton turn addresses into text and back, and touch nothing.
-HARMLESS = {"socket": {"AF_INET", "AF_INET6", "inet_ntop", "inet_pton"}}
+# What touches nothing: addresses ↔ text, dates that are given (never now()), quoting.
+HARMLESS = {
+    "datetime": {"datetime", "timezone"},
+    "socket": {"AF_INET", "AF_INET6", "inet_ntop", "inet_pton"},
+    "urllib.parse": {"quote"},
+}
 PURE_LIBRARIES = {
     *("__future__", "collections", "contextlib", "dataclasses", "enum", "heapq", "ipaddress"),
     *("itertools", "json"),
+    *("base64", "binascii", "cryptography", "hashlib", "hmac"),
     *("dataclasses", "difflib", "functools", "re", "struct", "traceback", "typing", "yaml"),
 }
 # Each outside world has one door.
@@ -52,7 +51,8 @@ ONLY_IN = {
     "scapy": {"capture.pcap", "capture.sniffer"},
     "iptc": {"firewall.legacy.tables"},
     "nftables": {"firewall.nft.tables"},
-    "sqlite3": {"doors.store"},
+    "sqlite3": {"doors.store", "proof.replays"},
+    "cryptography": {"proof.spa_crypto"},
     "yaml": {"config.nodes"},
     "subprocess": {"system.process"},
 }

@@ -432,13 +432,15 @@ def test_the_service_manager_is_told_how_it_fares(hosts: Lab, tmp_path: Path) ->
         told: list[str] = []
 
         def hear(text: str) -> None:
+            deadline = time.monotonic() + PATIENCE  # it goes on feeding the watchdog
             while not any(text in message for message in told):
+                assert time.monotonic() < deadline, f"waited for {text}, heard {told[-5:]}"
                 told.append(manager.recv(4096).decode())
 
         hear("READY=1")
         assert told == ["READY=1"]
         hosts.knock(7000, 8000, 9000)
-        hear("STATUS=1 door open")
+        hear(f"STATUS=1 open: openSSH for {CLIENT_4} until ")
         told.clear()
         hear("STATUS=0 doors open")
         assert sum(message == "WATCHDOG=1" for message in told) >= 4
@@ -465,17 +467,17 @@ def test_the_status_counts_doors_that_nothing_will_close(hosts: Lab, tmp_path: P
         manager.settimeout(PATIENCE)
 
         def hear(text: str) -> None:
-            while (heard := manager.recv(4096).decode()) != text:
+            while not (heard := manager.recv(4096).decode()).startswith(text):
                 assert not heard.startswith("STATUS="), f"waited for {text}, heard {heard}"
 
         hosts.spawn(["env", f"NOTIFY_SOCKET={tmp_path}/notify", *words])
         hear("STATUS=0 doors open")
         hosts.knock(7000, 7001)
-        hear("STATUS=1 door open")
+        hear(f"STATUS=1 open: rule for {CLIENT_4}")
         hosts.knock(7003)
-        hear("STATUS=2 doors open")
+        hear(f"STATUS=2 open: rule for {CLIENT_4}, timed for {CLIENT_4} until ")
         hosts.knock(7002)
-        hear("STATUS=1 door open")
+        hear(f"STATUS=1 open: timed for {CLIENT_4} until ")
 
 
 def test_a_flood_of_first_knocks_keeps_no_honest_client_out(hosts: Lab, tmp_path: Path) -> None:

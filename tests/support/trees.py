@@ -35,7 +35,10 @@ _BUILD = (
     *("build-essential", "debhelper", "dh-python", "pybuild-plugin-pyproject"),
     *("python3-all", "python3-setuptools", "lintian"),
 )
-_TEST = ("python3-pytest", "python3-hypothesis")
+_TEST = (
+    *("python3-pytest", "python3-hypothesis", "python3-cryptography", "fwknop-client"),
+    *("oathtool", "openssl"),
+)
 _NOT_SOURCE = (".git", ".venv", ".hypothesis", ".benchmarks", "__pycache__", ".*_cache", "build")
 _MINUTES_60 = 3600.0
 
