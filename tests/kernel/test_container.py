@@ -96,7 +96,8 @@ def test_another_user_with_two_capabilities_opens_and_closes(
     config = nobodys / "knockd.conf"
     config.write_text(ssh(kind, timed=1))
     os.chown(config, NOBODY, NOBODY)
-    where = (f"--chdir={nobodys}", f"STATE_DIRECTORY={nobodys}/state")
+    folders = (f"STATE_DIRECTORY={nobodys}/state", f"RUNTIME_DIRECTORY={nobodys}/run")
+    where = (f"--chdir={nobodys}", *folders)
     lock = f"XTABLES_LOCKFILE={nobodys}/lock"
     capabilities = "+net_raw,+net_admin"
     user = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")

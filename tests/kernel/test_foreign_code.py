@@ -60,7 +60,8 @@ def stranger() -> Iterator[Stranger]:
 
 def start(hosts: Lab, how: Start, *options: str) -> Running:
     """The installed program, on the server, started by root as ``how`` says."""
-    settings = ["--settings", str(hosts.folder / "pyknockd.yaml")]
+    own = ("--settings", "pyknockd.yaml"), ("--control", "control")
+    settings = [word for option, name in own for word in (option, str(hosts.folder / name))]
     return hosts.spawn(how.words(*KNOCKD, "-v", "-i", INTERFACE, *settings, *options))
 
 
