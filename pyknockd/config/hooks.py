@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyknockd.config import nodes
-from pyknockd.config.nodes import Listing, Node, Remarks, Scalar, Setter, Table
+from pyknockd.system import nodes
+from pyknockd.system.nodes import Listing, Node, Remarks, Scalar, Setter, Table
 from pyknockd.model import Alert, Per, When
 
 
