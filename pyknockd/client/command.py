@@ -54,8 +54,6 @@ def run(argv: list[str]) -> int:
             say(USAGE)
             return NOT_SENT
     options = read_options(given, operands)
-    for remark in options.remarks:
-        warn(remark)
     if options.listed:
         return _list()
     if len(operands) >= 2 and not operands[0].startswith("@"):
@@ -120,6 +118,8 @@ def _list() -> int:
 def _one(errand: Errand, options: Options) -> int:
     if options.explain:
         return _explain(errand)
+    for remark in options.remarks:
+        warn(remark)
     out: Say = (lambda text: print(text, file=sys.stderr)) if options.quiet else say
     if not options.verbose:
         out = silent

@@ -68,7 +68,10 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """One host. ``ports`` are as typed, ``delay`` is in seconds; ``one_time`` is a file's path."""
+    """One host. ``ports`` are as typed, ``delay`` is in seconds; ``one_time`` is a file's path.
+
+    ``held``: sockets stay open for the delay, so that an unanswered SYN is sent again.
+    """
 
     name: str
     host: str
@@ -80,6 +83,7 @@ class Errand:
     wait: Wait | None = None
     retries: int = RETRIES
     one_time: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

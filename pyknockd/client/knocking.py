@@ -102,7 +102,7 @@ def _try(hits: list[Hit], errand: Errand, hold: bool | None, voice: Voice) -> tu
         knock(hits, addresses, errand, voice, last_pause=False)
     else:
         held = hold and HELD * (len(hits) - 1) <= MOST_HELD
-        again = replace(errand, delay=max(errand.delay, HELD if held else APART))
+        again = replace(errand, delay=max(errand.delay, HELD if held else APART), held=held)
         knock(hits, addresses, again, voice, last_pause=held)
     voice.tell(f"trying port {wait.port} for up to {wait.seconds:g} s")
     port = resolve_port(wait.port, Protocol.TCP)
@@ -150,7 +150,7 @@ def _hit(address: Address, hit: Hit, errand: Errand, voice: Voice) -> bool:
     except OSError as error:
         is_sent = False
         voice.warn(f"{protocol} {address}:{hit.label} not sent: {error.strerror or error}")
-    if sender is not None and errand.delay < HELD:
+    if sender is not None and not errand.held:
         sender.close()
     time.sleep(errand.delay)
     if sender is not None:

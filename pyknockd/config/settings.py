@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Timers
 from pyknockd.config import hooks, policies
+from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Timers
 from pyknockd.system import nodes
 from pyknockd.system.nodes import Node, Remarks, Scalar
 
