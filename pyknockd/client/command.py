@@ -22,6 +22,7 @@ from pyknockd.client.errands import (
 from pyknockd.client.knocking import Done, Voice, carry_out
 from pyknockd.client.places import hosts_files
 from pyknockd.client.screen import Clocked, Say, as_json, result_text, say, silent, table, warn
+from pyknockd.client.sending import NameNotFound
 
 if TYPE_CHECKING:
     from pyknockd.client.hosts import Hosts
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run ``knock``; returns 0 if every hit was sent, 1 if not, 3 if a port waited for stayed shut."""
     try:
         return run(sys.argv[1:] if argv is None else argv)
-    except ClientError as error:
+    except (ClientError, NameNotFound) as error:
         warn(str(error))
         return NOT_SENT
     except KeyboardInterrupt:
@@ -53,6 +54,9 @@ def run(argv: list[str]) -> int:
         if name in ("-h", "--help"):
             say(USAGE)
             return NOT_SENT
+    if len(operands) < 2 and ("--list", "") not in given and not (operands and hosts_files()):
+        say(USAGE)
+        return NOT_SENT
     options = read_options(given, operands)
     if options.listed:
         return _list()
@@ -67,9 +71,6 @@ def run(argv: list[str]) -> int:
 
 def _named(options: Options) -> int:
     """Names of hosts.yaml; only they need YAML. Without a file it is the usage text, as ever."""
-    if not options.operands or not hosts_files():
-        say(USAGE)
-        return NOT_SENT
     hosts = _hosts()
     from pyknockd.client.files import members  # YAML's time is for those who want it
 

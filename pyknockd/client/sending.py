@@ -34,7 +34,7 @@ _WANTED = {
 }
 
 
-class NameNotFound(ClientError):
+class NameNotFound(Exception):
     """A host's name does not resolve. ``again``: it may, later."""
 
     def __init__(self, text: str, again: bool) -> None:

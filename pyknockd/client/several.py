@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pyknockd.client.errands import ClientError, Errand, Result, Seen
 from pyknockd.client.screen import Board, Say
+from pyknockd.client.sending import NameNotFound
 
 MOST_AT_ONCE = 256
 Act = Callable[[Errand, Say], Result]
@@ -22,7 +23,7 @@ def side_by_side(errands: list[Errand], act: Act, warn: Say) -> list[Result]:
         with places:
             try:
                 result = act(errand, lambda text: board.show(errand.name, text))
-            except ClientError as error:
+            except (ClientError, NameNotFound) as error:
                 warn(f"{errand.name}: {error}")
                 result = Result(errand.name, errand.host, Seen.FAILED, 0, 0.0, complete=False)
         board.show(errand.name, result.seen.value)
