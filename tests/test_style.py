@@ -16,10 +16,13 @@ from tests.support.lab import ROOT
 PACKAGE = ROOT / "pyknockd"
 # What touches the world: sockets, clocks, files, processes, libraries. Every other module is pure.
 SHELLS = {
-    *("__main__", "cli", "client", "daemon", "demo", "desk", "options", "reading"),
+    *("__main__", "cli", "daemon", "demo", "desk", "options", "reading"),
     *("replay", "state", "world"),
     *("capture", "capture.capture", "capture.interfaces", "capture.pcap", "capture.rtnetlink"),
     "capture.sniffer",
+    *("client", "client.__main__", "client.carrying", "client.command", "client.files"),
+    *("client.knocking", "client.onetime", "client.places", "client.screen", "client.sending"),
+    *("client.several", "client.waiting"),
     *("config", "config.advice", "config.files", "config.freshness", "config.last_good"),
     *("control", "control.client", "control.knockctl", "control.server", "control.service"),
     "control.views",
@@ -42,7 +45,7 @@ HARMLESS = {
 }
 PURE_LIBRARIES = {
     *("__future__", "collections", "contextlib", "dataclasses", "enum", "heapq", "ipaddress"),
-    *("itertools", "json"),
+    *("getopt", "itertools", "json"),
     *("base64", "binascii", "cryptography", "hashlib", "hmac"),
     *("dataclasses", "difflib", "functools", "re", "struct", "traceback", "typing", "yaml"),
 }
@@ -53,7 +56,7 @@ ONLY_IN = {
     "nftables": {"firewall.nft.tables"},
     "sqlite3": {"doors.store", "proof.replays"},
     "cryptography": {"proof.spa_crypto"},
-    "yaml": {"config.nodes"},
+    "yaml": {"system.nodes"},
     "subprocess": {"system.process"},
 }
 # Whom a room may import besides itself, system and model: nobody who is not named here.
@@ -106,6 +109,11 @@ TESTED_ELSEWHERE = {
     "capture.sniffer": ("kernel/test_links.py", "it opens packet sockets"),
     "doors.doors": ("kernel/test_daemon.py", "it runs commands and changes tables"),
     "doors.runner": ("kernel/test_daemon.py", "it runs commands and changes tables"),
+    "client.__main__": ("unit/client/test_command.py", "it is the program, started as such"),
+    "client.carrying": ("kernel/test_client.py", "it carries real connections"),
+    "client.knocking": ("kernel/test_client.py", "it knocks at a real daemon"),
+    "client.sending": ("kernel/test_client.py", "it sends packets"),
+    "client.several": ("kernel/test_client.py", "it knocks at several addresses"),
     "desk": ("kernel/test_control.py", "it opens and closes doors"),
     "firewall.firewall": ("kernel/test_firewall.py", "it changes tables"),
     "firewall.legacy.made": ("kernel/test_legacy.py", "it makes python-iptables' objects"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyknockd.config import nodes
-from pyknockd.config.nodes import Listing, Node, Remarks, Scalar, Setter, Table
 from pyknockd.model import Alert, Per, When
+from pyknockd.system import nodes
+from pyknockd.system.nodes import Listing, Node, Remarks, Scalar, Setter, Table
 
 
 def commands_of(node: Node, name: str, remarks: Remarks) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from pyknockd.model import (
     Remark,
     Severity,
 )
-from pyknockd.proof.notation import BLANKS, NUMBER, atoi, lower, parse_sequence, sequence_text
+from pyknockd.model.notation import BLANKS, NUMBER, atoi, lower, parse_sequence, sequence_text
 
 _LIKE_PLACEHOLDER = re.compile(r"%[A-Za-z]{1,4}%")
 _OPTIONS = "options"

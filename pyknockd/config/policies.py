@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
 
-from pyknockd.config import nodes
 from pyknockd.config.knockd_conf import DOOR
-from pyknockd.config.nodes import Listing, Node, Remarks, Scalar, Setter, Table
 from pyknockd.model import Directive, DoorSettings, Network, Policy
+from pyknockd.system import nodes
+from pyknockd.system.nodes import Listing, Node, Remarks, Scalar, Setter, Table
 
 _MOST_SECONDS = 10 * 365 * 86_400
 

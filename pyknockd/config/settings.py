@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyknockd.config import hooks, nodes, policies
-from pyknockd.config.nodes import Node, Remarks, Scalar
+from pyknockd.config import hooks, policies
 from pyknockd.model import ANY_INTERFACE, AUTO_INTERFACE, Extras, Limits, Remark, Timers
+from pyknockd.system import nodes
+from pyknockd.system.nodes import Node, Remarks, Scalar
 
 # limit → lowest and highest value
 _LIMITS = {

@@ -11,11 +11,9 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pyknockd.model import InForce, Step
-from pyknockd.proof.notation import BLANKS, parse_sequence
+from pyknockd.model.notation import OneTimeLine, one_time_lines
 
 MOST_BYTES = 1 << 20
 LOCK_SECONDS = 2.0  # how long another program may hold the file
@@ -24,14 +22,6 @@ _LOCK_RETRY_SECONDS = 0.01
 
 class OneTimeError(Exception):
     """A file cannot be read or written, or holds no such sequence; the text says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A usable line: where it begins in the file, in bytes, and what it says."""
-
-    offset: int
-    steps: tuple[Step, ...]
 
 
 def first_sequence(path: str, *, to_be_used: bool = True) -> InForce:
@@ -44,7 +34,7 @@ def first_sequence(path: str, *, to_be_used: bool = True) -> InForce:
     try:
         if to_be_used and not os.access(path, os.W_OK):
             raise OneTimeError(f"{path}: cannot be written")
-        return _in_force(list(_usable(_content(descriptor))))
+        return _in_force(list(one_time_lines(_content(descriptor))))
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:
@@ -60,7 +50,7 @@ def use(path: str, steps: tuple[Step, ...]) -> InForce:
     descriptor = _open(path, os.O_RDWR)
     try:
         _lock(descriptor, path)
-        lines = list(_usable(_content(descriptor)))
+        lines = list(one_time_lines(_content(descriptor)))
         used = next((line for line in lines if line.steps == steps), None)
         if used is None:
             raise OneTimeError(f"{path}: the sequence has been used already")
@@ -74,7 +64,7 @@ def use(path: str, steps: tuple[Step, ...]) -> InForce:
         os.close(descriptor)
 
 
-def _in_force(lines: list[_Line]) -> InForce:
+def _in_force(lines: list[OneTimeLine]) -> InForce:
     return InForce(lines[0].steps, len(lines)) if lines else InForce()
 
 
@@ -98,7 +88,7 @@ class FilesInMemory:
 def _sequences(path: str) -> list[tuple[Step, ...]]:
     descriptor = _open(path, os.O_RDONLY)
     try:
-        return [line.steps for line in _usable(_content(descriptor))]
+        return [line.steps for line in one_time_lines(_content(descriptor))]
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:
@@ -121,32 +111,21 @@ def _lock(descriptor: int, path: str) -> None:
 def _open(path: str, access: int) -> int:
     unusable = OneTimeError(f"{path}: expected a plain file of at most {MOST_BYTES} bytes")
     try:
-        if not _is_usable(os.stat(path)):
+        if not _isone_time_lines(os.stat(path)):
             raise unusable  # there are devices that to open does something to
         descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise OneTimeError(f"{path}: {getattr(error, 'strerror', error)}") from error
-    if not _is_usable(os.fstat(descriptor)):
+    if not _isone_time_lines(os.fstat(descriptor)):
         os.close(descriptor)
         raise unusable
     return descriptor
 
 
-def _is_usable(status: os.stat_result) -> bool:
+def _isone_time_lines(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES
 
 
 def _content(descriptor: int) -> bytes:
     with os.fdopen(os.dup(descriptor), "rb") as file:
         return file.read()
-
-
-def _usable(content: bytes) -> Iterator[_Line]:
-    offset = 0
-    for line in content.split(b"\n"):
-        text = line.decode("utf-8", "surrogateescape").strip(BLANKS)
-        if text and not text.startswith("#"):
-            steps = parse_sequence(text)
-            if not isinstance(steps, str):
-                yield _Line(offset, steps)
-        offset += len(line) + 1

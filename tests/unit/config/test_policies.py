@@ -6,10 +6,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from pyknockd.config import nodes
-from pyknockd.config.nodes import Remarks
 from pyknockd.config.policies import doors_of, is_interface
 from pyknockd.model import Directive, DoorSettings, Policy
+from pyknockd.system import nodes
+from pyknockd.system.nodes import Remarks
 
 ALL = """
 openSSH:

@@ -6,10 +6,10 @@ import re
 
 from pyknockd.config.joined import joined
 from pyknockd.config.knockd_conf import DOOR, no_files
-from pyknockd.config.nodes import Remarks
 from pyknockd.config.policies import _Draft
 from pyknockd.config.settings import parse
 from pyknockd.model import Door, Extras
+from pyknockd.system.nodes import Remarks
 from tests.support.lab import ROOT
 
 PAGE = (ROOT / "debian" / "pyknockd.yaml.5").read_text()

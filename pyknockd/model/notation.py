@@ -6,8 +6,11 @@ Numbers are read as C's atoi() reads them, and blanks are what C calls so.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from pyknockd.model import Protocol, Step
+from pyknockd.model.doors import Step
+from pyknockd.model.packets import Protocol
 
 MOST_STEPS = 32
 HIGHEST_PORT = 65_535
@@ -36,6 +39,26 @@ def parse_sequence(text: str) -> tuple[Step, ...] | str:
 def sequence_text(steps: tuple[Step, ...]) -> str:
     """``steps`` as knockd prints them: ``7000:tcp,8000:udp``."""
     return ",".join(f"{step.port}:{step.protocol.name.lower()}" for step in steps)
+
+
+@dataclass(frozen=True, slots=True)
+class OneTimeLine:
+    """A usable line of a one-time file: where it begins, in bytes, and what it says."""
+
+    offset: int
+    steps: tuple[Step, ...]
+
+
+def one_time_lines(content: bytes) -> Iterator[OneTimeLine]:
+    """The lines that are not used yet, from the top; those that say no sequence are passed over."""
+    offset = 0
+    for line in content.split(b"\n"):
+        text = line.decode("utf-8", "surrogateescape").strip(BLANKS)
+        if text and not text.startswith("#"):
+            steps = parse_sequence(text)
+            if not isinstance(steps, str):
+                yield OneTimeLine(offset, steps)
+        offset += len(line) + 1
 
 
 def atoi(text: str) -> int:

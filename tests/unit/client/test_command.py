@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyknockd import __version__, client
+from pyknockd.client.arguments import read_delay
+from pyknockd.client.errands import ClientError
 from tests.support.lab import PATIENCE, ROOT
 
 ORIGINAL_VERSION = "knock 0.8"
@@ -173,10 +175,10 @@ def test_a_protocol_that_is_none_means_tcp_and_is_warned_of(
 def test_a_delay_is_read_as_atoi_reads_it(text: str) -> None:
     expected = ctypes.CDLL(None).atoi(text.encode())
     if expected < 0:
-        with pytest.raises(client.ClientError):
-            client.read_delay(text)
+        with pytest.raises(ClientError):
+            read_delay(text)
     else:
-        assert client.read_delay(text) == expected / 1000
+        assert read_delay(text)[0] == expected / 1000
 
 
 def test_a_delay_that_is_no_number_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyknockd.config import nodes
-from pyknockd.config.nodes import Listing, Node, Pair, Remarks, Scalar, Table, compose
+from pyknockd.system import nodes
+from pyknockd.system.nodes import Listing, Node, Pair, Remarks, Scalar, Table, compose
 
 
 def composed(text: str) -> Node | None:

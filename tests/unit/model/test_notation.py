@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyknockd.model import Protocol, Step
-from pyknockd.proof.notation import MOST_STEPS, atoi, lower, parse_sequence, sequence_text
+from pyknockd.model.notation import MOST_STEPS, atoi, lower, parse_sequence, sequence_text
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 
