@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import socket
@@ -10,14 +9,11 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
-from typing import TypeVar
 
 from pyknockd.client.errands import ClientError
 
-MOST_BYTES = 1 << 20  # at once
+MOST_BYTES = 1 << 18  # at once
 _INPUT, _OUTPUT = 0, 1
-
-T = TypeVar("T")
 
 
 def hand_over(connection: socket.socket) -> None:
@@ -36,7 +32,7 @@ def carry(connection: socket.socket) -> None:
     upward = threading.Thread(target=_send, args=(connection,), daemon=True)
     upward.start()
     try:
-        _move(connection.fileno(), _OUTPUT, lambda: connection.recv(MOST_BYTES), _write)
+        _move(connection.fileno(), lambda: connection.recv(MOST_BYTES), _write)
     except OSError:
         return  # reset, or nobody reads what comes
     # Whoever reads must see the end, and what he has still to say is sent.
@@ -49,42 +45,28 @@ def carry(connection: socket.socket) -> None:
 
 def _send(connection: socket.socket) -> None:
     try:
-        _move(
-            _INPUT,
-            connection.fileno(),
-            lambda: os.read(_INPUT, MOST_BYTES),
-            connection.sendall,
-        )
+        _move(_INPUT, lambda: os.read(_INPUT, MOST_BYTES), connection.sendall)
         connection.shutdown(socket.SHUT_WR)
     except OSError:
         pass  # the other side has gone; what it sent is still read
 
 
-def _move(
-    source: int, target: int, read: Callable[[], bytes], write: Callable[[bytes], object]
-) -> None:
-    """Everything from ``source`` to ``target``, within the kernel where it can. Raises OSError."""
-    if hasattr(os, "splice"):
-        try:
-            while _patiently(lambda: os.splice(source, target, MOST_BYTES), source, target):
-                pass
-            return
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EBADF):
-                raise  # else: neither is a pipe
-    while data := _patiently(read, source, source):
+def _move(source: int, read: Callable[[], bytes], write: Callable[[bytes], object]) -> None:
+    """Everything from ``source``. Raises OSError.
+
+    Not by splice(2): it holds a pipe's lock while it waits for the socket, and nobody reads the pipe.
+    """
+    while data := _patiently(read, source):
         write(data)
 
 
-def _patiently(act: Callable[[], T], source: int, target: int) -> T:
-    """``act``, until it need not wait: who started us may have left a pipe non-blocking."""
+def _patiently(read: Callable[[], bytes], source: int) -> bytes:
+    """``read``, until it need not wait: who started us may have left a pipe non-blocking."""
     while True:
         try:
-            return act()
+            return read()
         except BlockingIOError:
             select.select([source], [], [])
-            if target != source:
-                select.select([], [target], [])
 
 
 def _write(data: bytes) -> None:

@@ -58,7 +58,10 @@ def read(text: bytes) -> Reading:
 def disagreement(text: bytes) -> str:
     """How we read ``text`` otherwise than knockd; empty if we do not."""
     theirs, ours = read_config(text), read(text)
-    if theirs.accepted is not (not ours.mistakes):
+    # knockd ends at a file of one-time sequences that it cannot read; ours disables that door.
+    files = [door.one_time_file for door in ours.config.doors if door.problem]
+    ends_there = any(file is not None and theirs.stderr.startswith(file) for file in files)
+    if theirs.accepted is not (not ours.mistakes) and not (files and ends_there):
         return f"knockd: {theirs.stderr!r}, ours: {ours.mistakes}"
     said = [line for line in theirs.stdout if line.startswith(("config: ", "new sequence"))]
     # knockd ends at its first mistake, we go on to the next.
