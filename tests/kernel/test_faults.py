@@ -311,7 +311,9 @@ def freezable(tmp_path: Path) -> Iterator[Path]:
     os.truncate(image, 16 << 20)
     folder.mkdir()
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    mounted = subprocess.run(["mount", "-o", "loop", image, folder], check=False)
+    if mounted.returncode:
+        pytest.skip("this machine mounts no file as a disk, which is to be frozen")
     folder.chmod(0o700)
     try:
         yield folder
