@@ -291,8 +291,7 @@ class Daemon:
         self._report.allow(limits.log_lines)
         self._doors.change_limits(limits)
         self._flood.rate, self._flood.most = limits.first_knocks, limits.attempts
-        # What was put aside for longer is of no more use to any attempt.
-        self._flood.patience = max((door.timeout for door in config.doors), default=0.0)
+        self._flood.patience = config.patience
 
     def _run_on_stop(self) -> None:
         now = monotonic()

@@ -20,6 +20,7 @@ from typing import NoReturn
 from pyknockd import client
 from pyknockd.system.netns import Namespace, connect
 from pyknockd.system.process import CommandError, Process, spawn
+from pyknockd.system.text import is_plain
 
 SERVER, CLIENT = "10.77.0.1", "10.77.0.2"
 PORT = 22
@@ -68,9 +69,7 @@ class Screen:
 
     def __init__(self) -> None:
         on_terminal = sys.stdout.isatty()
-        # https://no-color.org
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
-        self._coloured = on_terminal and not plain
+        self._coloured = on_terminal and not is_plain(os.environ)
         columns = os.get_terminal_size(sys.stdout.fileno()).columns if on_terminal else 0
         self._columns = min(columns or MOST_COLUMNS, MOST_COLUMNS)
         self._began = time.monotonic()

@@ -128,13 +128,9 @@ class Desk:
 
     def close(self, door: str | None, source: str, who: str) -> list[Visit]:
         house, now = self._house, monotonic()
-        openings = self._standing(door, source)
-        closings = [_closing(opening) for opening in openings]
-        visits = [
-            self._visit(opening, closing)
-            for opening, closing in zip(openings, closings, strict=True)
-        ]
-        for opening, closing in zip(openings, closings, strict=True):
+        ways = [(opening, _closing(opening)) for opening in self._standing(door, source)]
+        visits = [self._visit(opening, closing) for opening, closing in ways]
+        for opening, closing in ways:
             house.tell([ByHand(now, HandAction.CLOSE, closing.door, source, who)])
             house.doors.close_by_hand(opening, closing, now)
         house.tell(house.doors.work(now))

@@ -75,8 +75,7 @@ class Replay:
         self._proofs = Proofs(
             config.doors, limits, _AtOnce(), self._marked.append, FilesInMemory().use
         )
-        patience = max((door.timeout for door in config.doors), default=0.0)
-        flood = Flood(self._proofs.knows, limits.first_knocks, limits.attempts, patience)
+        flood = Flood(self._proofs.knows, limits.first_knocks, limits.attempts, config.patience)
         self.playback = Playback(
             request.addresses, () if is_open else names, flood, ipv4_only=request.ipv4_only
         )

@@ -35,7 +35,8 @@ SHELLS = {
     *("report.terminal", "report.textfile"),
     *("system.background", "system.claim", "system.clock", "system.first_process"),
     *("system.netns", "system.outputs", "system.places", "system.process", "system.python"),
-    *("system.signals", "system.systemd", "system.trust", "system.worker"),
+    *("system.signals", "system.systemd", "system.trust", "system.whole"),
+    "system.worker",
 }
 # What touches nothing: addresses ↔ text, dates that are given (never now()), quoting.
 HARMLESS = {

@@ -11,8 +11,8 @@ from pathlib import Path
 from pyknockd.client.errands import ClientError
 from pyknockd.client.places import SYSTEM
 from pyknockd.client.screen import warn
-from pyknockd.model import Protocol, Step
-from pyknockd.model.notation import OneTimeLine, one_time_lines
+from pyknockd.model import Step
+from pyknockd.model.notation import OneTimeLine, one_time_lines, step_text
 
 MOST_BYTES = 1 << 20
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -71,6 +71,4 @@ def _lock(descriptor: int) -> None:
 
 def words(steps: tuple[Step, ...]) -> tuple[str, ...]:
     """Steps as they stand on a command line."""
-    return tuple(
-        f"{one.port}:udp" if one.protocol is Protocol.UDP else str(one.port) for one in steps
-    )
+    return tuple(map(step_text, steps))

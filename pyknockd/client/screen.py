@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyknockd.client.errands import Result, Seen
+from pyknockd.system.text import columns
 
 Say = Callable[[str], None]
 
@@ -74,12 +75,7 @@ def table(results: list[Result]) -> str:
     rows = [("host", "address", "result", "knocks", "seconds")]
     for one in results:
         rows.append((one.name, one.host, one.seen.value, str(one.tries), f"{one.seconds:.1f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(columns(rows))
 
 
 class Board:

@@ -6,7 +6,6 @@ else may read or change them.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from pyknockd.config.files import ConfigError, Loaded, load
 from pyknockd.system.trust import others_can_change
+from pyknockd.system.whole import replace_whole
 
 _MODE = 0o600
 
@@ -65,15 +65,8 @@ class LastGood:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """In one step, so that there is never half a copy. One that says the same keeps its date."""
+    """One that says the same keeps its date."""
     with suppress(OSError):
         if path.read_bytes() == content:
             return
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with open(os.open(new, flags, _MODE), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
+    replace_whole(str(path), content, _MODE, lasting=True)

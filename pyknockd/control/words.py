@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from pyknockd.system.text import columns
+
 
 class Colour(Enum):
     """SGR codes, ECMA-48."""
@@ -35,11 +37,10 @@ def printable(text: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], painter: Painter) -> list[str]:
-    """Columns as wide as their widest text; the last is not filled up."""
+    """A heading and lines, in columns."""
     clean = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *clean, strict=True)]
-    head = painter.paint(_row(heads, widths), Colour.HEAD)
-    return [head, *(_row(row, widths) for row in clean)]
+    head, *lines = columns([heads, *clean])
+    return [painter.paint(head, Colour.HEAD), *lines]
 
 
 def span(seconds: float) -> str:
@@ -51,8 +52,3 @@ def span(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "0 s"
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    filled = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-    return "  ".join(filled).rstrip()

@@ -92,6 +92,11 @@ class Config:
     interface: str | None = None
     extras: Extras = Extras()
 
+    @property
+    def patience(self) -> float:
+        """Seconds after which a first knock is of no more use to any attempt."""
+        return max((door.timeout for door in self.doors), default=0.0)
+
 
 class Severity(Enum):
     """Whether a remark keeps the file from being used."""

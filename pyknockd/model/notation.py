@@ -36,6 +36,11 @@ def parse_sequence(text: str) -> tuple[Step, ...] | str:
     return tuple(steps)
 
 
+def step_text(step: Step) -> str:
+    """``step`` as one writes it in a sequence: ``7000``, ``8000:udp``."""
+    return str(step.port) if step.protocol is Protocol.TCP else f"{step.port}:udp"
+
+
 def sequence_text(steps: tuple[Step, ...]) -> str:
     """``steps`` as knockd prints them: ``7000:tcp,8000:udp``."""
     return ",".join(f"{step.port}:{step.protocol.name.lower()}" for step in steps)

@@ -29,16 +29,10 @@ def first_sequence(path: str, *, to_be_used: bool = True) -> InForce:
 
     So it does if the file cannot be written, where the sequence is ``to_be_used``.
     """
-    # Not for writing: to read the configuration changes nothing, whoever's file it names.
-    descriptor = _open(path, os.O_RDONLY)
-    try:
-        if to_be_used and not os.access(path, os.W_OK):
-            raise OneTimeError(f"{path}: cannot be written")
-        return _in_force(list(one_time_lines(_content(descriptor))))
-    except OSError as error:
-        raise OneTimeError(f"{path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+    lines = _lines(path)
+    if to_be_used and not os.access(path, os.W_OK):
+        raise OneTimeError(f"{path}: cannot be written")
+    return _in_force(lines)
 
 
 def use(path: str, steps: tuple[Step, ...]) -> InForce:
@@ -77,7 +71,7 @@ class FilesInMemory:
     def use(self, path: str, steps: tuple[Step, ...]) -> InForce:
         """As ``use`` does, but for the file. Raises OneTimeError."""
         if path not in self._left:
-            self._left[path] = _sequences(path)
+            self._left[path] = [line.steps for line in _lines(path)]
         left = self._left[path]
         if steps not in left:
             raise OneTimeError(f"{path}: the sequence has been used already")
@@ -85,10 +79,11 @@ class FilesInMemory:
         return InForce(left[0], len(left)) if left else InForce()
 
 
-def _sequences(path: str) -> list[tuple[Step, ...]]:
+def _lines(path: str) -> list[OneTimeLine]:
+    # Not for writing: to read the configuration changes nothing, whoever's file it names.
     descriptor = _open(path, os.O_RDONLY)
     try:
-        return [line.steps for line in one_time_lines(_content(descriptor))]
+        return list(one_time_lines(_content(descriptor)))
     except OSError as error:
         raise OneTimeError(f"{path}: {error.strerror}") from error
     finally:
@@ -111,18 +106,18 @@ def _lock(descriptor: int, path: str) -> None:
 def _open(path: str, access: int) -> int:
     unusable = OneTimeError(f"{path}: expected a plain file of at most {MOST_BYTES} bytes")
     try:
-        if not _isone_time_lines(os.stat(path)):
+        if not _is_usable(os.stat(path)):
             raise unusable  # there are devices that to open does something to
         descriptor = os.open(path, access | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise OneTimeError(f"{path}: {getattr(error, 'strerror', error)}") from error
-    if not _isone_time_lines(os.fstat(descriptor)):
+    if not _is_usable(os.fstat(descriptor)):
         os.close(descriptor)
         raise unusable
     return descriptor
 
 
-def _isone_time_lines(status: os.stat_result) -> bool:
+def _is_usable(status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES
 
 

@@ -29,6 +29,7 @@ from pyknockd.model.events import (
     Standing,
     StandingCause,
 )
+from pyknockd.model.notation import step_text
 from pyknockd.report.lines import lines_of
 from pyknockd.report.subjects import door_of
 
@@ -46,7 +47,7 @@ def sentence_of(event: Event) -> str:
 
 def _stage(event: StageReached) -> str:
     steps = event.door.steps
-    return f"stage {event.stage} of {len(steps)}: {_named(steps[event.stage - 1])}"
+    return f"stage {event.stage} of {len(steps)}: {step_text(steps[event.stage - 1])}"
 
 
 def _ended(event: AttemptEnded) -> str:
@@ -59,8 +60,8 @@ def _wrong_port(event: AttemptEnded) -> str:
     came = Step(event.knock.port, event.knock.protocol)
     due = f"where {_due(event)} was due"
     if came not in event.door.steps[: event.stage]:
-        return f"{_named(came)} came {due}"
-    again = f"{_named(came)} came again {due}"
+        return f"{step_text(came)} came {due}"
+    again = f"{step_text(came)} came again {due}"
     if event.earlier_port and came.protocol is Protocol.TCP:
         return f"{again} (a new connection, not a retransmission: {_from(event, event.knock)})"
     return again
@@ -133,12 +134,12 @@ def _missed(event: NotHeard) -> str:
 
 
 def _no_attempt(event: NotHeard) -> str:
-    first = _named(event.door.steps[0])
+    first = step_text(event.door.steps[0])
     return f"{_came(event)}, but no attempt waits for it: the sequence begins with {first}"
 
 
 def _near_port(event: NotHeard) -> str:
-    step = "another" if event.step is None else _named(event.step)
+    step = "another" if event.step is None else step_text(event.step)
     return f"{_came(event)}, which is not in the sequence; {step} is"
 
 
@@ -247,7 +248,7 @@ def _left_out(event: FirstKnocksLeftOut) -> str:
 
 
 def _came(event: NotHeard) -> str:
-    return f"{_named(Step(event.knock.port, event.knock.protocol))} came"
+    return f"{step_text(Step(event.knock.port, event.knock.protocol))} came"
 
 
 def _other_protocol(knock: Knock) -> str:
@@ -256,12 +257,7 @@ def _other_protocol(knock: Knock) -> str:
 
 
 def _due(event: AttemptEnded) -> str:
-    return _named(event.door.steps[event.stage])
-
-
-def _named(step: Step) -> str:
-    """As in a sequence."""
-    return str(step.port) if step.protocol is Protocol.TCP else f"{step.port}:udp"
+    return step_text(event.door.steps[event.stage])
 
 
 # Each writer takes the events of its own type.

@@ -7,6 +7,7 @@ import sys
 import time
 
 from pyknockd.report.story import Kind, Told
+from pyknockd.system.text import is_plain
 
 BAR_WIDTH = 30  # characters
 _LOOK_SECONDS = 0.1  # how often the bar changes
@@ -23,9 +24,7 @@ class Page:
     """Standard output."""
 
     def __init__(self) -> None:
-        # https://no-color.org
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb"
-        self._coloured = sys.stdout.isatty() and not plain
+        self._coloured = sys.stdout.isatty() and not is_plain(os.environ)
 
     def show(self, line: Told) -> None:
         """One line. Raises OSError if nobody reads any more."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from time import monotonic
 
 from pyknockd.model.events import Side, Trouble
+from pyknockd.system.whole import replace_whole
 from pyknockd.system.worker import Worker
 
 PERIOD_SECONDS = 15.0
@@ -61,18 +60,8 @@ class TextFile:
 
 
 def _write(path: str, text: str, written: Callable[[str, str], None]) -> Callable[[], None]:
-    """Whoever reads ``path`` finds the old text or the new one, whole."""
-    fresh = f"{path}.new"
     try:
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(fresh, flags, 0o644), "w") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-        os.replace(fresh, path)
+        replace_whole(path, text.encode(), 0o644)
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(fresh)
         return partial(written, path, error.strerror or str(error))
     return partial(written, path, "")

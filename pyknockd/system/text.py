@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 _MOST_SHOWN = 100
 
 
@@ -17,6 +19,21 @@ def excerpt(text: str) -> str:
     """The beginning of a long ``text``, printable."""
     more = len(text) - _MOST_SHOWN
     return printable(text[:_MOST_SHOWN]) + (f"… ({more} characters more)" if more > 0 else "")
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row; each column is as wide as its widest text, the last is not filled up."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    filled = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return [line.rstrip() for line in filled]
+
+
+def is_plain(environment: Mapping[str, str]) -> bool:
+    """Whether the user or the terminal wants no colours; https://no-color.org."""
+    return bool(environment.get("NO_COLOR")) or environment.get("TERM", "dumb") == "dumb"
 
 
 def _escaped(character: str) -> str:

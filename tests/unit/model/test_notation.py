@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyknockd.model import Protocol, Step
-from pyknockd.model.notation import MOST_STEPS, atoi, lower, parse_sequence, sequence_text
+from pyknockd.model.notation import (
+    MOST_STEPS,
+    atoi,
+    lower,
+    parse_sequence,
+    sequence_text,
+    step_text,
+)
 
 TCP, UDP = Protocol.TCP, Protocol.UDP
 
@@ -63,3 +70,9 @@ def test_a_number_is_read_as_the_c_library_reads_it(text: str) -> None:
 
 def test_no_letter_but_an_ascii_one_becomes_lower() -> None:
     assert lower("UDP ÄÖ\u212a") == "udp ÄÖ\u212a"
+
+
+def test_a_step_is_written_as_it_is_read() -> None:
+    steps = (Step(7000, Protocol.TCP), Step(8000, Protocol.UDP))
+    assert [step_text(step) for step in steps] == ["7000", "8000:udp"]
+    assert parse_sequence(",".join(map(step_text, steps))) == steps
